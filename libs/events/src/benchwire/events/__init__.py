@@ -1,0 +1,1 @@
+"""The words of the lab and the machinery of its log."""

@@ -1,0 +1,228 @@
+"""The connection to NATS, and the streams that every service counts on."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+import nats
+import nats.micro
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
+from nats.js.api import KeyValueConfig, ObjectStoreConfig, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import BadRequestError, BucketNotFoundError, NotFoundError, ServiceUnavailableError
+from nats.micro.request import Request
+
+from benchwire.events.asks import Refused
+from benchwire.events.catalog import FACTS, SAMPLES
+from benchwire.events.settings import NatsSettings
+
+log = logging.getLogger(__name__)
+
+STREAM = "BENCH"
+LIVE = "LIVE"
+ARTIFACTS = "artifacts"
+PRESENCE = "presence"
+PRESENCE_TTL_S = 4.0
+
+_MIB = 1 << 20
+DUPLICATE_WINDOW_S = 120.0
+
+Answer = TypeVar("Answer")
+
+
+class NatsUnreachable(Exception):
+    """No NATS server answered in time, or the one that did is of no use; the sentence says why."""
+
+
+class _Client(Client):
+    """nats-py awaits a reply with ``wait_for()``: in Python 3.11 that returns a reply which comes with a cancel, and forgets the cancel."""
+
+    async def request(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        timeout: float = 0.5,  # noqa: ASYNC109 - nats-py's parameter
+        old_style: bool = False,
+        headers: dict[str, Any] | None = None,
+    ) -> Msg:
+        """As in nats-py; a cancel is raised after the reply, if not before."""
+        task = asyncio.current_task()
+        cancels = task.cancelling() if task is not None else 0
+        reply = await super().request(subject, payload, timeout, old_style, headers)
+        if task is not None and task.cancelling() > cancels:
+            raise asyncio.CancelledError
+        return reply
+
+
+class Bus:
+    """One connection. ``reconnected`` counts how often it came back, for whoever has to ask the server for something anew."""
+
+    def __init__(self, name: str, replicas: int = 1) -> None:
+        self.name = name
+        self.nc: Client = _Client()
+        self.js: JetStreamContext = self.nc.jetstream(timeout=5.0)
+        self._replicas = replicas
+        self._on_reconnect: set[Callable[[], None]] = set()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server can be reached at this moment."""
+        return self.nc.is_connected
+
+    @contextlib.contextmanager
+    def on_reconnect(self, call: Callable[[], None]) -> Any:
+        """Calls ``call`` each time the connection comes back, until the context is left."""
+        self._on_reconnect.add(call)
+        try:
+            yield
+        finally:
+            self._on_reconnect.discard(call)
+
+    async def reconnected(self) -> None:
+        """Tells whoever waits that the connection is back."""
+        log.info("%s: connected to NATS again", self.name)
+        for call in tuple(self._on_reconnect):
+            call()
+
+    async def ensure(self) -> None:
+        """Makes the streams and buckets that are missing; those that are there keep their settings."""
+        replicas = self._replicas
+        await self._stream(
+            StreamConfig(
+                name=STREAM, subjects=[FACTS], storage=StorageType.FILE, retention=RetentionPolicy.LIMITS,
+                duplicate_window=DUPLICATE_WINDOW_S, allow_direct=True, num_replicas=replicas,
+            )
+        )  # fmt: skip
+        await self._stream(
+            StreamConfig(
+                name=LIVE, subjects=[SAMPLES], storage=StorageType.FILE, max_age=3600.0, max_bytes=256 * _MIB,
+                duplicate_window=1.0, allow_direct=True, num_replicas=replicas,
+            )
+        )  # fmt: skip
+        try:
+            await self.js.object_store(ARTIFACTS)
+        except (BucketNotFoundError, NotFoundError):
+            await self.js.create_object_store(ARTIFACTS, ObjectStoreConfig(replicas=replicas))
+        try:
+            await self.js.key_value(PRESENCE)
+        except (BucketNotFoundError, NotFoundError):
+            await self.js.create_key_value(KeyValueConfig(bucket=PRESENCE, ttl=PRESENCE_TTL_S, replicas=replicas))
+
+    async def _stream(self, config: StreamConfig) -> None:
+        try:
+            await self.js.stream_info(str(config.name))
+        except NotFoundError:
+            with contextlib.suppress(BadRequestError):  # another service was quicker
+                await self.js.add_stream(config)
+
+    async def ask(
+        self, subject: str, request: Any, answer: type[Answer], *, timeout_s: float = 5.0
+    ) -> Answer | Refused:
+        """Asks whoever serves ``subject``. Nobody there, or no answer in time, is a ``Refused`` too."""
+        try:
+            reply = await self.nc.request(subject, msgspec.json.encode(request), timeout=timeout_s)
+        except NoRespondersError:
+            return Refused(code="nobody_there", detail=f"nobody answers on {subject}; is that service running?")
+        except NatsTimeoutError:
+            return Refused(code="no_answer", detail=f"no answer on {subject} within {timeout_s} s")
+        return msgspec.json.decode(reply.data, type=answer | Refused)
+
+    @contextlib.asynccontextmanager
+    async def serving(
+        self, name: str, version: str, endpoints: dict[str, Callable[[bytes], Awaitable[msgspec.Struct]]]
+    ) -> AsyncGenerator[None, None]:
+        """Answers requests on the subjects of ``endpoints`` until the context is left (nats.micro: ``nats micro ls`` shows it)."""
+        service = await nats.micro.add_service(self.nc, name=name, version=version)
+        try:
+            for subject, answer in endpoints.items():
+                await service.add_endpoint(name=subject.replace(".", "-"), subject=subject, handler=_answering(answer))
+            await self.nc.flush()
+            yield
+        finally:
+            await service.stop()
+
+
+def _answering(answer: Callable[[bytes], Awaitable[msgspec.Struct]]) -> Callable[[Request], Awaitable[None]]:
+    async def handle(request: Request) -> None:
+        try:
+            reply = await answer(request.data)
+        except msgspec.MsgspecError as error:
+            reply = Refused(code="malformed", detail=str(error))
+        if isinstance(reply, Refused):
+            await request.respond_error(code="400", description=reply.code, data=msgspec.json.encode(reply))
+        else:
+            await request.respond(msgspec.json.encode(reply))
+
+    return handle
+
+
+@contextlib.asynccontextmanager
+async def connected(settings: NatsSettings, *, name: str) -> AsyncGenerator[Bus, None]:
+    """A connection for the time of the context, with all streams there. Raises ``NatsUnreachable``.
+
+    It reconnects by itself, for ever; what is under way meanwhile fails by its own deadline.
+    """
+    bus = Bus(name, settings.nats_replicas)
+
+    async def lost() -> None:
+        if not bus.nc.is_closed:  # closing it ourselves ends here too
+            log.warning("%s: the connection to NATS is gone", name)
+
+    last_problem: list[Exception] = []
+
+    async def error(problem: Exception) -> None:
+        last_problem[:] = [problem]
+        log.debug("%s: NATS: %r", name, problem)
+
+    options: dict[str, Any] = {
+        "servers": settings.nats_url.split(","),
+        "name": name,
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": 0.2,
+        "ping_interval": 5,
+        "max_outstanding_pings": 2,
+        "error_cb": error,
+        "disconnected_cb": lost,
+        "reconnected_cb": bus.reconnected,
+    }
+    if settings.nats_credentials is not None:
+        options["user_credentials"] = str(settings.nats_credentials)
+    try:
+        async with asyncio.timeout(settings.nats_connect_timeout_s):
+            await bus.nc.connect(**options)
+            await bus.ensure()
+    except (NatsError, TimeoutError) as problem:
+        await _close(bus.nc)
+        raise NatsUnreachable(_why(problem, settings, last_problem)) from problem
+    try:
+        yield bus
+    finally:
+        await _close(bus.nc)
+
+
+def _why(problem: Exception, settings: NatsSettings, before: list[Exception]) -> str:
+    if isinstance(problem, ServiceUnavailableError | NoRespondersError):
+        return f"NATS at {settings.nats_url} runs without JetStream; start it with --jetstream"
+    if isinstance(problem, TimeoutError):
+        heard = f": {before[0]}" if before else ""
+        return f"no NATS at {settings.nats_url} within {settings.nats_connect_timeout_s} s{heard}"
+    return f"NATS at {settings.nats_url} is of no use: {problem}"
+
+
+async def _close(nc: Client) -> None:
+    """Sends what is still to be sent, when there is somebody to send it to, and closes."""
+    with contextlib.suppress(Exception):
+        if nc.is_connected:
+            await asyncio.wait_for(nc.flush(), 1.0)
+    with contextlib.suppress(OSError):  # what was still to be sent to a server that is gone
+        await nc.close()
+
+
+__all__ = ["ARTIFACTS", "LIVE", "PRESENCE", "STREAM", "Bus", "Msg", "NatsUnreachable", "connected"]

@@ -1,0 +1,150 @@
+"""The one table: which event travels on which subject, who writes it, and in which version.
+
+Everything that names a subject derives from it: the decoder, the filters, the permissions and the event reference. A ``{field}`` in a
+subject is a field of the event.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from benchwire.events import blueprint, device, document, flash, host, live, session, task
+from benchwire.events.event import Event, token
+
+FACTS = "bench.>"
+SAMPLES = "live.>"
+
+OBSERVABILITY = "observability"
+DOCUMENTS = "documents"
+AGENT = "agent"
+FLASH_AGENT = "flash-agent"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One row: the ``event`` type, the ``subject`` it travels on, the services that write it, and its version."""
+
+    event: type[Event]
+    subject: str
+    writers: tuple[str, ...]
+    version: int = 1
+
+    @property
+    def tag(self) -> str:
+        """The word that stands for the type on the wire."""
+        return str(self.event.__struct_config__.tag)
+
+    @property
+    def filter(self) -> str:
+        """The subject with a wildcard for each field."""
+        return _FIELD.sub("*", self.subject)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields in the subject."""
+        return tuple(_FIELD.findall(self.subject))
+
+
+_FIELD = re.compile(r"\{(\w+)\}")
+_DOOR = (OBSERVABILITY,)
+_RUNNER = (AGENT,)
+_DOOR_AND_RUNNER = (OBSERVABILITY, AGENT)
+_BOARDS = (FLASH_AGENT,)
+
+CATALOG: tuple[Entry, ...] = (
+    Entry(session.SessionRequested, "bench.session.{session_id}.requested", _DOOR_AND_RUNNER),
+    Entry(session.SessionClaimed, "bench.session.{session_id}.claimed", _RUNNER),
+    Entry(session.SessionStarted, "bench.session.{session_id}.started", _DOOR_AND_RUNNER),
+    Entry(session.MessageSent, "bench.session.{session_id}.message", _DOOR_AND_RUNNER),
+    Entry(session.ToolCalled, "bench.session.{session_id}.tool_called", _DOOR_AND_RUNNER),
+    Entry(session.ToolReturned, "bench.session.{session_id}.tool_returned", _DOOR_AND_RUNNER),
+    Entry(session.ModelUsed, "bench.session.{session_id}.model_used", _DOOR_AND_RUNNER),
+    Entry(session.SessionEnded, "bench.session.{session_id}.ended", _DOOR_AND_RUNNER),
+    Entry(session.SessionFailed, "bench.session.{session_id}.failed", _DOOR_AND_RUNNER),
+    Entry(session.SessionStopRequested, "bench.session.{session_id}.stop_requested", _DOOR),
+    Entry(session.SessionStopped, "bench.session.{session_id}.stopped", _DOOR_AND_RUNNER),
+    Entry(session.SessionDescribed, "bench.session.{session_id}.described", _DOOR),
+    Entry(session.SessionDeleted, "bench.session.{session_id}.deleted", _DOOR),
+    Entry(task.TaskRequested, "bench.task.{task_id}.requested", _DOOR),
+    Entry(task.TaskClaimed, "bench.task.{task_id}.claimed", _RUNNER),
+    Entry(task.TaskPlanned, "bench.task.{task_id}.planned", _RUNNER),
+    Entry(task.NodeStarted, "bench.task.{task_id}.node_started", _RUNNER),
+    Entry(task.NodeGenerated, "bench.task.{task_id}.node_generated", _RUNNER),
+    Entry(task.NodeCompiled, "bench.task.{task_id}.node_compiled", _RUNNER),
+    Entry(task.NodeSimulated, "bench.task.{task_id}.node_simulated", _RUNNER),
+    Entry(task.NodeRetried, "bench.task.{task_id}.node_retried", _RUNNER),
+    Entry(task.NodeImageStored, "bench.task.{task_id}.node_image_stored", _RUNNER),
+    Entry(task.NodeDeploying, "bench.task.{task_id}.node_deploying", _RUNNER),
+    Entry(task.NodeDeployed, "bench.task.{task_id}.node_deployed", _RUNNER),
+    Entry(task.NodeSucceeded, "bench.task.{task_id}.node_succeeded", _RUNNER),
+    Entry(task.NodeFailed, "bench.task.{task_id}.node_failed", _RUNNER),
+    Entry(task.TaskGuided, "bench.task.{task_id}.guided", _DOOR),
+    Entry(task.TaskFinished, "bench.task.{task_id}.finished", _RUNNER),
+    Entry(task.TaskFailed, "bench.task.{task_id}.failed", _DOOR_AND_RUNNER),
+    Entry(task.TaskCancelRequested, "bench.task.{task_id}.cancel_requested", _DOOR),
+    Entry(task.TaskCancelled, "bench.task.{task_id}.cancelled", _DOOR_AND_RUNNER),
+    Entry(blueprint.BlueprintCreated, "bench.blueprint.{name}.created", _DOOR),
+    Entry(blueprint.BlueprintUpdated, "bench.blueprint.{name}.updated", _DOOR),
+    Entry(blueprint.BlueprintDeleted, "bench.blueprint.{name}.deleted", _DOOR),
+    Entry(document.DocumentCreated, "bench.document.{document_id}.created", (DOCUMENTS,)),
+    Entry(document.DocumentUpdated, "bench.document.{document_id}.updated", (DOCUMENTS,)),
+    Entry(document.DocumentDeleted, "bench.document.{document_id}.deleted", (DOCUMENTS,)),
+    Entry(host.HostStarted, "bench.host.{host}.started", _BOARDS),
+    Entry(host.HostStopped, "bench.host.{host}.stopped", _BOARDS),
+    Entry(device.DeviceAttached, "bench.device.{host}.{device}.attached", _BOARDS),
+    Entry(device.DeviceDetached, "bench.device.{host}.{device}.detached", _BOARDS),
+    Entry(device.DeviceLeased, "bench.device.{host}.{device}.leased", _DOOR_AND_RUNNER),
+    Entry(device.DeviceReleased, "bench.device.{host}.{device}.released", _DOOR_AND_RUNNER),
+    Entry(flash.FlashRequested, "bench.flash.{host}.{job_id}.requested", _DOOR_AND_RUNNER),
+    Entry(flash.FlashStarted, "bench.flash.{host}.{job_id}.started", _BOARDS),
+    Entry(flash.FlashPauseRequested, "bench.flash.{host}.{job_id}.pause_requested", _DOOR_AND_RUNNER),
+    Entry(flash.FlashPaused, "bench.flash.{host}.{job_id}.paused", _BOARDS),
+    Entry(flash.FlashResumeRequested, "bench.flash.{host}.{job_id}.resume_requested", _DOOR_AND_RUNNER),
+    Entry(flash.FlashResumed, "bench.flash.{host}.{job_id}.resumed", _BOARDS),
+    Entry(flash.FlashCompleted, "bench.flash.{host}.{job_id}.completed", _BOARDS),
+    Entry(flash.FlashFailed, "bench.flash.{host}.{job_id}.failed", _BOARDS),
+    Entry(flash.FlashCancelRequested, "bench.flash.{host}.{job_id}.cancel_requested", _DOOR_AND_RUNNER),
+    Entry(flash.FlashCancelled, "bench.flash.{host}.{job_id}.cancelled", _BOARDS),
+    Entry(live.FlashProgress, "live.flash.{host}.{job_id}.progress", _BOARDS),
+    Entry(live.SerialLine, "live.serial.{host}.{device}.line", _BOARDS),
+    Entry(live.SessionDelta, "live.session.{session_id}.delta", _RUNNER),
+    Entry(live.TaskLog, "live.task.{task_id}.log", _RUNNER),
+)
+
+BY_TYPE: dict[type[Event], Entry] = {entry.event: entry for entry in CATALOG}
+BY_TAG: dict[str, Entry] = {entry.tag: entry for entry in CATALOG}
+
+AnyEvent = session.SessionEvent | task.TaskEvent | blueprint.BlueprintEvent | document.DocumentEvent | host.HostEvent
+AnyEvent |= device.DeviceEvent | flash.FlashEvent | live.LiveEvent
+
+
+def subject_of(event: Event) -> str:
+    """The subject ``event`` travels on. Raises ``IllegalToken`` when a field cannot stand in a subject."""
+    entry = BY_TYPE[type(event)]
+    return fill(entry.subject, {name: getattr(event, name) for name in entry.fields})
+
+
+def fill(template: str, values: dict[str, Any]) -> str:
+    """``template`` with its fields filled; a field without a value becomes a wildcard. Raises ``IllegalToken``."""
+
+    def value_of(match: re.Match[str]) -> str:
+        name = match.group(1)
+        return token(str(values[name]), name) if name in values else "*"
+
+    return _FIELD.sub(value_of, template)
+
+
+def filter_of(event: type[Event], **values: str) -> str:
+    """The filter for one type; fields that are given narrow it: ``filter_of(FlashRequested, host="lab-1")``."""
+    return fill(BY_TYPE[event].subject, values)
+
+
+def filters_of(events: Iterable[type[Event]], **values: str) -> list[str]:
+    """The filters for several types; a value goes to the types that have such a field."""
+    return [fill(BY_TYPE[event].subject, values) for event in events]
+
+
+def aggregate_of(event: type[Event], **values: str) -> str:
+    """The filter over everything that happened to one aggregate: ``bench.flash.lab-1.job_7.*``."""
+    return fill(BY_TYPE[event].subject.rsplit(".", 1)[0], values) + ".*"

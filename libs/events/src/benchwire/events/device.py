@@ -1,0 +1,55 @@
+"""Devices: the boards that are plugged into a host."""
+
+from datetime import datetime
+
+from benchwire.events.event import Event
+
+
+class DeviceAttached(Event, frozen=True, kw_only=True, tag="device_attached"):
+    """A board appeared. ``profile`` names its board profile, absent while nobody knows what it is.
+
+    ``port`` is its serial port, ``probe`` the unique id of its debug probe; ``vid`` and ``pid`` are lower-case hex without 0x.
+    """
+
+    host: str
+    device: str
+    profile: str | None = None
+    driver: str | None = None
+    port: str | None = None
+    probe: str | None = None
+    chip: str | None = None
+    serial_number: str | None = None
+    vid: str | None = None
+    pid: str | None = None
+    virtual: bool = False
+    labels: dict[str, str] = {}
+
+
+class DeviceDetached(Event, frozen=True, kw_only=True, tag="device_detached"):
+    """The board is gone."""
+
+    host: str
+    device: str
+    reason: str | None = None
+
+
+class DeviceLeased(Event, frozen=True, kw_only=True, tag="device_leased"):
+    """``holder`` has the board for itself until ``expires_at``."""
+
+    host: str
+    device: str
+    lease_id: str
+    holder: str
+    expires_at: datetime
+
+
+class DeviceReleased(Event, frozen=True, kw_only=True, tag="device_released"):
+    """The lease ended."""
+
+    host: str
+    device: str
+    lease_id: str
+    reason: str | None = None
+
+
+DeviceEvent = DeviceAttached | DeviceDetached | DeviceLeased | DeviceReleased

@@ -1,0 +1,154 @@
+"""Reading a stream in order, from any sequence, for as long as one likes.
+
+A throw-away pull consumer without acks, asked for batches over one plain subscription. It is made anew, after the last message seen,
+whenever the connection came back, the consumer is gone, its heartbeat fails or a message is missing; so a reader sees every message
+once, in order, and never has to know.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+import msgspec
+import stamina
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
+
+from benchwire.events.bus import STREAM, Bus
+from benchwire.events.pull import Lost, Pull
+
+log = logging.getLogger(__name__)
+
+_PATIENCE_S = 5.0
+_FAREWELL_S = 1.0
+
+
+class StreamReplaced(Exception):
+    """The stream is gone, or another one has its name, or it lost its end: sequences no longer mean what they meant."""
+
+
+class Silent(TimeoutError):
+    """The server was asked what a stream holds, and says nothing."""
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One message of a stream: its place, where it was published, when the server took it, and what it holds."""
+
+    sequence: int
+    subject: str
+    received_at: datetime
+    headers: dict[str, str] | None
+    body: bytes
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Messages that came together, oldest first. ``pending`` is how many more the stream held at that moment."""
+
+    messages: list[Message]
+    pending: int
+
+
+async def follow(
+    bus: Bus,
+    filters: Sequence[str],
+    *,
+    after: int = 0,
+    stream: str = STREAM,
+    batch: int = 500,
+    created: str | None = None,
+) -> AsyncGenerator[Batch, None]:
+    """Everything on ``filters`` with a sequence above ``after``, then what comes, until the caller leaves.
+
+    The first batch comes at once, and is empty when there is nothing. Whoever says when the stream was ``created`` is told by
+    ``StreamReplaced`` that it is no longer the same.
+    """
+    first = True
+    while True:
+        async for attempt in stamina.retry_context(
+            on=(NatsError, OSError, TimeoutError), attempts=None, timeout=None, wait_initial=0.05, wait_max=1.0
+        ):
+            with attempt:
+                if created is not None and not first:
+                    await _check(bus, stream, created, after)
+                consumer = await bus.js.add_consumer(stream, _throw_away(filters, after), timeout=5.0)
+        if first and not consumer.num_pending:
+            yield Batch([], 0)
+        first = False
+        try:
+            async with aclosing(_batches(bus, stream, consumer.name, batch)) as parts:
+                async for part in parts:
+                    after = part.messages[-1].sequence
+                    yield part
+        except (Lost, NatsError, OSError) as reason:
+            log.debug("following %s after %d anew: %s", stream, after, reason)
+        finally:
+            await _forgotten(bus, stream, consumer.name)
+
+
+async def held(
+    bus: Bus, filters: Sequence[str], *, after: int = 0, stream: str = STREAM, batch: int = 500
+) -> AsyncGenerator[Batch, None]:
+    """What the stream holds at this moment. Raises ``Silent`` when nothing comes for a while, where ``follow`` would wait for ever."""
+    async with aclosing(follow(bus, filters, after=after, stream=stream, batch=batch)) as batches:
+        while True:
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    part = await anext(batches)
+            except TimeoutError:
+                raise Silent(f"{stream} does not answer") from None
+            yield part
+            if part.pending == 0:
+                return
+
+
+async def _check(bus: Bus, stream: str, created: str, after: int) -> None:
+    try:
+        info = await bus.js.stream_info(stream)
+    except NotFoundError:
+        raise StreamReplaced(f"the stream {stream} is gone") from None
+    if str(info.created) != created or info.state.last_seq < after:
+        raise StreamReplaced(f"the stream {stream} is another one than before; what was made of it has to be made anew")
+
+
+def _throw_away(filters: Sequence[str], after: int) -> ConsumerConfig:
+    return ConsumerConfig(
+        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+        opt_start_seq=after + 1,
+        ack_policy=AckPolicy.NONE,
+        filter_subjects=list(filters) if len(filters) > 1 else None,
+        filter_subject=filters[0] if len(filters) == 1 else None,
+        inactive_threshold=60.0,
+        mem_storage=True,
+        num_replicas=1,
+    )
+
+
+async def _batches(bus: Bus, stream: str, consumer: str, batch: int) -> AsyncGenerator[Batch, None]:
+    pull = Pull(bus, stream, consumer, batch)
+    delivered = 0
+    async with pull.listening():
+        while True:
+            taken = await pull.messages()
+            for one in taken:
+                delivered += 1
+                if one.metadata.sequence.consumer != delivered:
+                    raise Lost(f"message {delivered} of the consumer did not come")
+            yield Batch([_message(one) for one in taken], taken[-1].metadata.num_pending)
+
+
+def _message(one: Msg) -> Message:
+    place = one.metadata
+    return Message(place.sequence.stream, one.subject, place.timestamp.astimezone(UTC), one.headers, one.data)
+
+
+async def _forgotten(bus: Bus, stream: str, consumer: str) -> None:
+    try:
+        if bus.connected:
+            async with asyncio.timeout(_FAREWELL_S):
+                await bus.js.delete_consumer(stream, consumer)
+    except (NatsError, OSError, TimeoutError) as error:
+        log.debug("a consumer that is left alone ends by itself: %r", error)

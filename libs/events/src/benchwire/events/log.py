@@ -1,0 +1,223 @@
+"""The log: append a fact, read what happened, decide something exclusively, send a sample."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import msgspec
+import stamina
+from nats.errors import Error as NatsError
+from nats.js.errors import APIError, NotFoundError
+
+from benchwire.events import catalog, codec
+from benchwire.events.bus import STREAM, Bus
+from benchwire.events.event import Event
+from benchwire.events.follow import Message, Silent, held
+
+_WRONG_LAST_SEQUENCE = (10071, 10164)  # nats-server's JSStreamWrongLastSequence…ErrF
+_TRACE = "traceparent"
+
+State = TypeVar("State")
+
+
+class LogUnavailable(Exception):
+    """JetStream did not acknowledge in time. The event may or may not be in the log; repeating it with its id is safe."""
+
+
+class Contended(Exception):
+    """Somebody else wrote to the aggregate in between."""
+
+
+class EventTooLarge(ValueError):
+    """The event is larger than the server takes; bytes belong into the artifact store."""
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What a guarded append counts on: that nothing on ``filter`` came after ``sequence``."""
+
+    sequence: int
+    filter: str
+
+
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """An event as it stands in the log."""
+
+    sequence: int
+    id: str
+    event: Event
+    received_at: datetime
+    caused_by: str | None = None
+
+
+class Decided(msgspec.Struct, Generic[State], frozen=True):
+    """What came of a decision: the state it was made on, and the event, with its ``sequence``, unless there was nothing to do."""
+
+    state: State
+    event: Event | None
+    sequence: int
+
+
+def recorded(message: Message) -> Recorded | codec.Unknown:
+    """The event in a message. Raises ``codec.Malformed``."""
+    event = codec.decode(message.body, message.headers)
+    if isinstance(event, codec.Unknown):
+        return event
+    headers = message.headers or {}
+    # A message without an id was not written by this library; its place in the log is as good a name.
+    return Recorded(
+        sequence=message.sequence,
+        id=headers.get(codec.MSG_ID) or f"seq-{message.sequence}",
+        event=event,
+        received_at=message.received_at,
+        caused_by=headers.get(codec.CAUSED_BY),
+    )
+
+
+class Log:
+    """The log of the lab, through one connection."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+
+    async def append(
+        self,
+        event: Event,
+        *,
+        event_id: str | None = None,
+        caused_by: str | None = None,
+        expected: Expected | None = None,
+        trace: str | None = None,
+        deadline_s: float = 5.0,
+    ) -> int:
+        """Writes ``event`` and returns its sequence once JetStream has acknowledged it.
+
+        Tried again with the same id until ``deadline_s`` has passed, so that it lands once. Raises ``LogUnavailable``, ``Contended`` (only
+        with ``expected``), ``EventTooLarge`` and ``IllegalToken``.
+        """
+        subject = catalog.subject_of(event)
+        event_id = event_id or codec.new_id()
+        headers = codec.headers(event, event_id, caused_by)
+        if trace is not None:
+            headers[_TRACE] = trace
+        if expected is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(expected.sequence)
+            headers["Nats-Expected-Last-Subject-Sequence-Subject"] = expected.filter
+        try:
+            return await self._published(subject, codec.encode(event), headers, deadline_s)
+        except Contended:
+            # The server checks the guard before it looks for a duplicate: the conflict may be with ourselves, when an ack got lost.
+            if expected is None or (landed := await self._landed(event_id, expected)) is None:
+                raise
+            return landed
+
+    async def _landed(self, event_id: str, expected: Expected) -> int | None:
+        async with aclosing(self.read([expected.filter], after=expected.sequence)) as later:
+            async for one in later:
+                if one.id == event_id:
+                    return one.sequence
+        return None
+
+    async def _published(self, subject: str, body: bytes, headers: dict[str, str], deadline_s: float) -> int:
+        # Counted here: nats-py leaves the headers out, and the server closes the connection of whoever sends too much.
+        if len(body) + _bytes_of(headers) > self.bus.nc.max_payload:
+            raise EventTooLarge(f"an event of {len(body)} bytes is more than the log takes in one piece")
+        try:
+            async for attempt in stamina.retry_context(
+                on=_is_passing, attempts=None, timeout=deadline_s, wait_initial=0.05, wait_max=0.5
+            ):
+                with attempt:
+                    ack = await self.bus.js.publish(subject, body, headers=headers, timeout=min(2.0, deadline_s))
+                    return int(ack.seq)
+        except APIError as error:
+            if error.err_code in _WRONG_LAST_SEQUENCE:
+                raise Contended(f"somebody else wrote to {subject.rsplit('.', 1)[0]} first") from error
+            raise LogUnavailable(f"the log refused: {error.description}") from error
+        except (NatsError, OSError, TimeoutError) as error:
+            raise LogUnavailable("the log does not answer") from error
+        raise AssertionError("unreachable: retry_context returns or raises")
+
+    async def sample(self, event: Event) -> None:
+        """Sends a sample; whoever listens sees it, nobody waits for it. Dropped while NATS is away."""
+        if self.bus.connected:
+            with contextlib.suppress(NatsError, OSError):
+                await self.bus.nc.publish(catalog.subject_of(event), codec.encode(event))
+
+    async def last_sequence(self, filter_: str) -> int:
+        """The sequence of the newest fact on ``filter_``; 0 when there is none."""
+        try:
+            message = await self.bus.js.get_last_msg(STREAM, filter_)
+        except NotFoundError:
+            return 0
+        except (NatsError, OSError, TimeoutError) as error:
+            raise LogUnavailable("the log does not answer") from error
+        return int(message.seq or 0)
+
+    async def read(self, filters: Sequence[str], *, after: int = 0) -> AsyncGenerator[Recorded, None]:
+        """What the log holds on ``filters`` at this moment, oldest first; what cannot be read is passed over. Raises ``LogUnavailable``."""
+        try:
+            async with aclosing(held(self.bus, filters, after=after)) as batches:
+                async for batch in batches:
+                    for message in batch.messages:
+                        with contextlib.suppress(codec.Malformed):
+                            one = recorded(message)
+                            if isinstance(one, Recorded):
+                                yield one
+        except Silent as error:
+            raise LogUnavailable("the log does not answer") from error
+
+    async def decide(
+        self,
+        types: Sequence[type[Event]],
+        initial: State,
+        evolve: Callable[[State, Event], State],
+        decide: Callable[[State], Event | None],
+        *,
+        caused_by: str | None = None,
+        deadline_s: float = 10.0,
+        **ids: str,
+    ) -> Decided[State]:
+        """Makes one exclusive decision about one aggregate: fold, decide, append; when somebody was faster, all again.
+
+        ``types`` are the events that matter (all of one aggregate, named by ``ids``). ``decide`` is pure: it returns the event, or None
+        when there is nothing to do, or raises, and may run more than once. Raises ``Contended`` when ``deadline_s`` is not enough, and
+        ``LogUnavailable`` when the log is silent for that long.
+        """
+        aggregate = catalog.aggregate_of(types[0], **ids)
+        filters = catalog.filters_of(types, **ids)
+        try:
+            async with asyncio.timeout(deadline_s):
+                async for attempt in stamina.retry_context(
+                    on=Contended, attempts=None, timeout=deadline_s, wait_initial=0.01, wait_max=0.2
+                ):
+                    with attempt:
+                        last = await self.last_sequence(aggregate)
+                        state = initial
+                        async with aclosing(self.read(filters)) as events:
+                            async for one in events:
+                                if one.sequence <= last:
+                                    state = evolve(state, one.event)
+                        event = decide(state)
+                        if event is None:
+                            return Decided(state, None, last)
+                        sequence = await self.append(
+                            event, caused_by=caused_by, expected=Expected(last, aggregate), deadline_s=deadline_s
+                        )
+                        return Decided(evolve(state, event), event, sequence)
+        except TimeoutError as error:
+            raise LogUnavailable("the log does not answer") from error
+        raise AssertionError("unreachable: retry_context returns or raises")
+
+
+def _bytes_of(headers: dict[str, str]) -> int:
+    """What headers take on the wire: a line each, between ``NATS/1.0`` and an empty one."""
+    return 12 + sum(len(name.encode()) + len(value.encode()) + 4 for name, value in headers.items())
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether the same publish may succeed a moment later."""
+    if isinstance(error, APIError):
+        return (error.code or 500) >= 500 and error.err_code not in _WRONG_LAST_SEQUENCE
+    return isinstance(error, NatsError | OSError | TimeoutError)

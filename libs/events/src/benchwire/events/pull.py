@@ -1,0 +1,101 @@
+"""Pulling from a JetStream consumer over one plain subscription, and noticing when that can no longer be relied on.
+
+nats-py's ``fetch`` makes a future and a timer per message, and in Python 3.11 its ``wait_for`` can lose a cancel; here messages come through
+a callback, requests overlap, and heartbeats tell silence from an idle stream.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator
+
+from nats.aio.msg import Msg
+
+from benchwire.events.bus import Bus
+
+_HEARTBEAT_S = 1.0
+_SILENCE_S = 3.0
+_EXPIRES_S = 30.0
+_NS = 1_000_000_000
+
+
+class Lost(Exception):
+    """The consumer, the connection or the request is gone; whoever pulled has to begin anew."""
+
+
+class Pull:
+    """Requests to one consumer, ``batch`` messages at a time."""
+
+    def __init__(self, bus: Bus, stream: str, consumer: str, batch: int) -> None:
+        self._bus = bus
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._batch = batch
+        self._reply = bus.nc.new_inbox()
+        self._inbox: asyncio.Queue[Msg | None] = asyncio.Queue()
+        self._asked = 0
+        self._lost: Lost | None = None
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncGenerator[None, None]:
+        """Messages can be taken for the time of the context; without anybody listening the server forgets what it was asked for."""
+        subscription = await self._bus.nc.subscribe(
+            self._reply, cb=self._take, pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
+        try:
+            with self._bus.on_reconnect(lambda: self._inbox.put_nowait(None)):
+                yield
+        finally:
+            if not self._bus.nc.is_closed:
+                await subscription.unsubscribe()
+
+    async def messages(self) -> list[Msg]:
+        """What has come, at least one message. Raises ``Lost``, but only after what came before the loss was taken."""
+        while True:
+            if self._lost is not None:
+                raise self._lost
+            if self._asked < self._batch:
+                await self._ask()
+            if came := self._sorted_out(await self._drained()):
+                return came
+
+    async def _take(self, message: Msg) -> None:
+        self._inbox.put_nowait(message)
+
+    async def _ask(self) -> None:
+        request = {"batch": self._batch, "expires": int(_EXPIRES_S * _NS), "idle_heartbeat": int(_HEARTBEAT_S * _NS)}
+        await self._bus.nc.publish(self._subject, json.dumps(request).encode(), reply=self._reply)
+        self._asked += self._batch
+
+    async def _drained(self) -> list[Msg | None]:
+        try:
+            # Not wait_for(): in Python 3.11 it returns a message that arrives together with a cancel, and forgets the cancel.
+            async with asyncio.timeout(_SILENCE_S):
+                taken = [await self._inbox.get()]
+        except TimeoutError:
+            raise Lost("silence") from None
+        while not self._inbox.empty() and len(taken) < self._batch:
+            taken.append(self._inbox.get_nowait())
+        return taken
+
+    def _sorted_out(self, taken: list[Msg | None]) -> list[Msg]:
+        messages = []
+        for one in taken:
+            if one is None:
+                self._lost = Lost("the connection came back")
+            elif one.headers and "Status" in one.headers:
+                self._status(one.headers)
+            else:
+                self._asked -= 1
+                messages.append(one)
+            if self._lost is not None:
+                break
+        return messages
+
+    def _status(self, headers: dict[str, str]) -> None:
+        match headers["Status"]:
+            case "100":  # idle heartbeat
+                return
+            case "408" | "404":  # the request ran out; the header tells how much of it was left
+                self._asked -= int(headers.get("Nats-Pending-Messages", self._asked))
+            case status:
+                self._lost = Lost(f"{status} {headers.get('Description', '')}")

@@ -1,0 +1,149 @@
+"""Sessions: one conversation with an agent, or one run of an outside client that reports through hooks."""
+
+from typing import Any
+
+import msgspec
+
+from benchwire.events.event import Event
+
+
+class SessionRequested(Event, frozen=True, kw_only=True, tag="session_requested"):
+    """Somebody wants an agent to work on ``prompt``. The queue of the agent runners."""
+
+    session_id: str
+    session_name: str
+    prompt: str
+    agent_name: str | None = None
+    project_dir: str | None = None
+    parent_session_name: str | None = None
+    model: str | None = None
+    max_turns: int = 50
+
+
+class SessionClaimed(Event, frozen=True, kw_only=True, tag="session_claimed"):
+    """A runner took the session; ``attempt`` counts takers, so that one that was cut off learns that it lost it."""
+
+    session_id: str
+    runner: str
+    attempt: int = 1
+
+
+class SessionStarted(Event, frozen=True, kw_only=True, tag="session_start"):
+    """The session runs. A second one on a known id is a resume.
+
+    ``registered`` says that it was only made known by name; whoever runs it has yet to report.
+    """
+
+    session_id: str
+    session_name: str | None = None
+    project_dir: str | None = None
+    agent_name: str | None = None
+    parent_session_name: str | None = None
+    registered: bool = False
+
+
+class MessageSent(Event, frozen=True, kw_only=True, tag="message"):
+    """A turn of the conversation: ``content`` is a list of blocks as the Messages API shapes them."""
+
+    session_id: str
+    role: str
+    content: list[dict[str, Any]]
+    session_name: str | None = None
+
+
+class ToolCalled(Event, frozen=True, kw_only=True, tag="pre_tool"):
+    """A tool is about to run with ``tool_input``."""
+
+    session_id: str
+    tool_name: str
+    tool_input: dict[str, Any] = msgspec.field(default_factory=dict)
+    tool_use_id: str | None = None
+    session_name: str | None = None
+
+
+class ToolReturned(Event, frozen=True, kw_only=True, tag="post_tool"):
+    """A tool answered with ``tool_output``, or failed with ``error``."""
+
+    session_id: str
+    tool_name: str
+    tool_input: dict[str, Any] = msgspec.field(default_factory=dict)
+    tool_output: Any = None
+    error: str | None = None
+    tool_use_id: str | None = None
+    duration_s: float | None = None
+    session_name: str | None = None
+
+
+class ModelUsed(Event, frozen=True, kw_only=True, tag="model_usage"):
+    """What one model call cost, in tokens, and why the model stopped."""
+
+    session_id: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cache_creation_input_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    stop_reason: str | None = None
+    duration_s: float | None = None
+
+
+class SessionEnded(Event, frozen=True, kw_only=True, tag="session_stop"):
+    """The session came to its own end."""
+
+    session_id: str
+    exit_code: int = 0
+    reason: str | None = None
+    session_name: str | None = None
+
+
+class SessionFailed(Event, frozen=True, kw_only=True, tag="session_failed"):
+    """The session ended without doing what it was asked, and why."""
+
+    session_id: str
+    reason: str
+
+
+class SessionStopRequested(Event, frozen=True, kw_only=True, tag="session_stop_requested"):
+    """Somebody wants the session to end now."""
+
+    session_id: str
+    reason: str | None = None
+
+
+class SessionStopped(Event, frozen=True, kw_only=True, tag="session_stopped"):
+    """The session was ended on request: its model call and its subprocesses are gone."""
+
+    session_id: str
+    reason: str | None = None
+
+
+class SessionDescribed(Event, frozen=True, kw_only=True, tag="session_described"):
+    """Names of a session were changed; a field that is absent keeps its value."""
+
+    session_id: str
+    session_name: str | None = None
+    project_dir: str | None = None
+    agent_name: str | None = None
+
+
+class SessionDeleted(Event, frozen=True, kw_only=True, tag="session_deleted"):
+    """The tombstone of a session: its events are no longer shown."""
+
+    session_id: str
+
+
+SessionEvent = (
+    SessionRequested
+    | SessionClaimed
+    | SessionStarted
+    | MessageSent
+    | ToolCalled
+    | ToolReturned
+    | ModelUsed
+    | SessionEnded
+    | SessionFailed
+    | SessionStopRequested
+    | SessionStopped
+    | SessionDescribed
+    | SessionDeleted
+)
