@@ -1,0 +1,125 @@
+/*
+ * STM32F405 / F407: USART1 on PA9 (TX) and PA10 (RX), 115200 8N1, core on the internal 16 MHz oscillator (HSI) as after reset.
+ * Registers: reference manual RM0090 (RCC 7.3, GPIO 8.4, USART 30.6); SysTick: ARMv7-M Architecture Reference Manual B3.3.
+ */
+#include "board.h"
+
+#define REGISTER(address) (*(volatile uint32_t *)(address))
+
+#define RCC_CR REGISTER(0x40023800u)
+#define RCC_AHB1ENR REGISTER(0x40023830u)
+#define RCC_APB2ENR REGISTER(0x40023844u)
+#define RCC_CR_HSION (1u << 0)
+#define RCC_CR_HSIRDY (1u << 1)
+#define RCC_AHB1ENR_GPIOAEN (1u << 0)
+#define RCC_APB2ENR_USART1EN (1u << 4)
+
+#define GPIOA_MODER REGISTER(0x40020000u)
+#define GPIOA_OSPEEDR REGISTER(0x40020008u)
+#define GPIOA_PUPDR REGISTER(0x4002000Cu)
+#define GPIOA_AFRH REGISTER(0x40020024u)
+
+#define USART1_SR REGISTER(0x40011000u)
+#define USART1_DR REGISTER(0x40011004u)
+#define USART1_BRR REGISTER(0x40011008u)
+#define USART1_CR1 REGISTER(0x4001100Cu)
+#define USART_SR_RXNE (1u << 5)
+#define USART_SR_TXE (1u << 7)
+#define USART_CR1_RE (1u << 2)
+#define USART_CR1_TE (1u << 3)
+#define USART_CR1_UE (1u << 13)
+
+#define SYST_CSR REGISTER(0xE000E010u)
+#define SYST_RVR REGISTER(0xE000E014u)
+#define SYST_CVR REGISTER(0xE000E018u)
+#define SYST_CSR_ENABLE (1u << 0)
+#define SYST_CSR_TICKINT (1u << 1)
+#define SYST_CSR_CLKSOURCE (1u << 2)
+#define SYST_CSR_COUNTFLAG (1u << 16)
+
+#define HSI_HZ 16000000u
+#define SIMULATED_HZ 168000000u /* QEMU's netduinoplus2 runs SysTick at this rate, whatever RCC is told */
+#define BAUD 115200u
+
+/* Nothing here waits for ever: the simulator's RCC reads 0, so a loop on a ready flag would never end there. */
+#define READY_TURNS 10000u
+#define ROOM_TURNS 200000u /* at least 50 ms at 16 MHz; a byte takes 87 us */
+
+/* At most 50 ms at a time: 24 bits of SysTick at 168 MHz are 99 ms. */
+#define SLICE_MS 50u
+
+static uint32_t ticks_per_ms = HSI_HZ / 1000u;
+
+void board_init(void)
+{
+    RCC_CR |= RCC_CR_HSION;
+    for (uint32_t turn = 0; turn < READY_TURNS && (RCC_CR & RCC_CR_HSIRDY) == 0u; turn++) {
+    }
+    /* A real chip that runs this line runs on its HSI, so the flag is set. It reads 0 only where the clock tree isn't modelled. */
+    if ((RCC_CR & RCC_CR_HSIRDY) == 0u) {
+        ticks_per_ms = SIMULATED_HZ / 1000u;
+    }
+
+    RCC_AHB1ENR |= RCC_AHB1ENR_GPIOAEN;
+    RCC_APB2ENR |= RCC_APB2ENR_USART1EN;
+    (void)RCC_APB2ENR; /* the peripheral's clock is there two cycles later (device errata sheet); reading back takes longer */
+
+    /* PA9 and PA10: alternate function (MODER 10) 7 = USART1, pull-up on both so that an open RX is idle. */
+    GPIOA_MODER = (GPIOA_MODER & ~((3u << 18) | (3u << 20))) | (2u << 18) | (2u << 20);
+    GPIOA_OSPEEDR |= (1u << 18);
+    GPIOA_PUPDR = (GPIOA_PUPDR & ~((3u << 18) | (3u << 20))) | (1u << 18) | (1u << 20);
+    GPIOA_AFRH = (GPIOA_AFRH & ~((0xFu << 4) | (0xFu << 8))) | (7u << 4) | (7u << 8);
+
+    /* OVER8 = 0: BRR is the clock by the baud, rounded: 139, which is 115108 baud, 0.08 % slow. */
+    USART1_BRR = (HSI_HZ + BAUD / 2u) / BAUD;
+    USART1_CR1 = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE;
+}
+
+void uart_putc(char c)
+{
+    for (uint32_t turn = 0; turn < ROOM_TURNS; turn++) {
+        if ((USART1_SR & USART_SR_TXE) != 0u) {
+            USART1_DR = (uint8_t)c;
+            return;
+        }
+    }
+}
+
+int uart_getc_nonblocking(void)
+{
+    if ((USART1_SR & USART_SR_RXNE) == 0u) {
+        return -1;
+    }
+    return (int)(USART1_DR & 0xFFu); /* reading DR after SR also clears an overrun, RM0090 30.6.1 */
+}
+
+/*
+ * SysTick wakes a sleeping core, so a waiting board costs the simulator's host next to nothing. Exact on the HSI, and exact in the
+ * simulator because board_init() saw which of the two it is; wrong by the ratio of the clocks in firmware that switches to the PLL.
+ */
+static void wait_ticks(uint32_t ticks)
+{
+    SYST_RVR = ticks - 1u;
+    SYST_CVR = 0u; /* any write clears the counter and COUNTFLAG */
+    SYST_CSR = SYST_CSR_CLKSOURCE | SYST_CSR_TICKINT | SYST_CSR_ENABLE;
+    for (;;) {
+        /* With interrupts masked, one that arrives between the test and the sleep is pending and ends the sleep at once. */
+        __asm__ volatile("cpsid i" ::: "memory");
+        if ((SYST_CSR & SYST_CSR_COUNTFLAG) != 0u) {
+            break;
+        }
+        __asm__ volatile("wfi\n cpsie i" ::: "memory");
+    }
+    SYST_CSR = 0u;
+    __asm__ volatile("cpsie i" ::: "memory");
+}
+
+void delay_ms(uint32_t ms)
+{
+    while (ms != 0u) {
+        uint32_t slice_ms = ms < SLICE_MS ? ms : SLICE_MS;
+
+        wait_ticks(slice_ms * ticks_per_ms);
+        ms -= slice_ms;
+    }
+}

@@ -1,0 +1,79 @@
+"""What every virtual board offers to the process around it, and where it lives."""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from benchwire.boards.virtual.uart import Uart
+
+ResetMode = Literal["run", "download"]
+
+
+class BoardError(Exception):
+    """A board can't do what was asked; the message is a sentence for a person."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """The name of one virtual board and the files that belong to it."""
+
+    name: str
+    profile: str
+    run_dir: Path
+    flash_file: Path
+
+    @property
+    def tty(self) -> Path:
+        """Stable link to the pty that stands for the board's serial port."""
+        return self.run_dir / f"{self.name}.tty"
+
+    @property
+    def control(self) -> Path:
+        """The control socket."""
+        return self.run_dir / f"{self.name}.control"
+
+    @property
+    def record(self) -> Path:
+        """The registration file."""
+        return self.run_dir / f"{self.name}.board.json"
+
+
+class Board(Protocol):
+    """One board that is plugged in. Whatever it refuses, it refuses with a `BoardError`."""
+
+    @property
+    def probe(self) -> str | None:
+        """The unique id by which pyocd finds its debug probe; None when it has no probe."""
+
+    @property
+    def unplugged(self) -> asyncio.Event:
+        """Set when a fault pulled the cable: the process then closes everything and ends."""
+
+    async def reset(self, mode: ResetMode) -> None:
+        """Pull the reset line: boot what the flash holds, or ("download") stay in the chip's loader."""
+
+    async def power(self, on: bool) -> None:
+        """Switch the supply. Flash survives, RAM does not."""
+
+    async def fault(self, kind: str, arguments: dict[str, Any]) -> None:
+        """Make something go wrong, for tests. Unknown kinds are refused with the list of known ones."""
+
+    def status(self) -> dict[str, Any]:
+        """What is going on: `running`, `powered`, `flash_sha256` and what else the board can tell; JSON types only."""
+
+
+class BoardModule(Protocol):
+    """What the module of a board kind holds."""
+
+    def open_board(self, place: Place, uart: Uart) -> AbstractAsyncContextManager[Board]:
+        """Power the board up (it boots its flash); on leaving, everything it started is gone."""
+
+
+def integer(arguments: dict[str, Any], key: str) -> int:
+    """A whole number out of a fault's arguments. Raises `BoardError` when it is missing or something else."""
+    value = arguments.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BoardError(f"this fault needs a whole number {key!r}, got {value!r}")
+    return value

@@ -1,0 +1,1 @@
+"""A virtual STM32F405 that untouched pyocd flashes and whose firmware runs in QEMU."""
