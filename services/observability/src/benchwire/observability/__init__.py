@@ -1,0 +1,1 @@
+"""The window on the lab: HTTP and WebSocket on 8765."""

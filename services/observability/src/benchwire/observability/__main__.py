@@ -1,0 +1,5 @@
+"""``python -m benchwire.observability``."""
+
+from benchwire.observability.main import main
+
+main()

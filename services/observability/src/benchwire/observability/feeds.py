@@ -1,0 +1,227 @@
+"""From the log and the samples to the frames that WebSockets get.
+
+A frame about a fact is made from the rows, after the commit that made them, so that whatever a client sees it can fetch. One task makes
+all frames, in the order of the log.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Sequence
+
+import msgspec
+from nats.aio.msg import Msg
+from sqlite_utils import Database
+
+from benchwire.events import codec
+from benchwire.events.catalog import filter_of
+from benchwire.events.event import Event
+from benchwire.events.flash import (
+    FlashCancelled,
+    FlashCompleted,
+    FlashFailed,
+    FlashPaused,
+    FlashRequested,
+    FlashResumed,
+    FlashStarted,
+)
+from benchwire.events.live import FlashProgress, SerialLine
+from benchwire.events.log import Recorded
+from benchwire.events.session import (
+    MessageSent,
+    ModelUsed,
+    SessionClaimed,
+    SessionDeleted,
+    ToolCalled,
+    ToolReturned,
+)
+from benchwire.observability import queries
+from benchwire.observability.lab import Lab
+from benchwire.observability.projection import flash as flash_rows
+from benchwire.observability.projection import sessions as session_rows
+from benchwire.observability.projection import tasks as task_rows
+from benchwire.observability.wire import flash as flash_wire
+from benchwire.observability.wire import sessions as session_wire
+from benchwire.observability.wire import tasks as task_wire
+
+log = logging.getLogger(__name__)
+
+SESSIONS = "sessions"
+FLASH = "flash"
+SERIAL = "serial"
+
+_QUIET = (MessageSent, ToolCalled, ToolReturned, ModelUsed, SessionClaimed)
+_OVER = (FlashCompleted, FlashFailed, FlashCancelled)
+
+
+def of_session(session_id: str) -> str:
+    """The topic of one session."""
+    return f"session {session_id}"
+
+
+def of_task(task_id: str) -> str:
+    """The topic of one task."""
+    return f"task {task_id}"
+
+
+def of_job(job_id: str) -> str:
+    """The topic of one flash job."""
+    return f"flash {job_id}"
+
+
+class Job(msgspec.Struct):
+    """What is known of a flash job that has not ended."""
+
+    total_bytes: int
+    progress: FlashProgress | None = None
+
+
+class Frames(msgspec.Struct, frozen=True):
+    """What the rows say about a batch: what was said, which sessions changed, how many nodes of a task passed."""
+
+    shown: dict[int, queries.Shown]
+    sessions: dict[str, queries.Changed]
+    succeeded: dict[str, int]
+
+
+class Feeds:
+    """Makes frames of what happens, and hands them to the feed."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._batches: asyncio.Queue[Sequence[Recorded]] = asyncio.Queue()
+        self._jobs: dict[str, Job] = {}
+        self._early: dict[str, FlashProgress] = {}
+        lab.projection.on_commit(self._batches.put_nowait)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncGenerator[None, None]:
+        """Follows facts and samples for the time of the context; the projection runs already."""
+        for job in await self._lab.read(queries.active_jobs):
+            if job["started_at"] is not None:
+                self._jobs[job["job_id"]] = Job(job["total_bytes"])
+        subjects = (filter_of(FlashProgress), filter_of(SerialLine))
+        taken = [await self._lab.bus.nc.subscribe(subject, cb=self._sample) for subject in subjects]
+        async with asyncio.TaskGroup() as tasks:
+            pumping = tasks.create_task(self._pump())
+            try:
+                yield
+            finally:
+                pumping.cancel()
+                for one in taken:
+                    if not self._lab.bus.nc.is_closed:
+                        await one.unsubscribe()
+
+    def progress_of(self, job_id: str) -> FlashProgress | None:
+        """The newest progress of a job that runs."""
+        job = self._jobs.get(job_id)
+        return None if job is None else job.progress
+
+    async def _pump(self) -> None:
+        while True:
+            batch = await self._batches.get()
+            try:
+                await self._tell(batch)
+            except Exception:
+                log.exception("no frames for %d to %d", batch[0].sequence, batch[-1].sequence)
+
+    async def _tell(self, batch: Sequence[Recorded]) -> None:
+        said = await self._lab.read(lambda db: self._rows(db, batch)) if self._lab.feed.clients else None
+        for one in batch:
+            if said is not None and not isinstance(one.event, session_rows.EVENTS):
+                self._lab.feed.publish(SESSIONS, session_wire.fact_frame(one), one.sequence)
+            if isinstance(one.event, flash_rows.EVENTS):
+                self._flash(one)
+            elif said is not None and isinstance(one.event, session_rows.EVENTS):
+                self._session(one, said)
+            elif said is not None and isinstance(one.event, task_rows.EVENTS):
+                self._task(one, said)
+
+    def _rows(self, db: Database, batch: Sequence[Recorded]) -> Frames:
+        sessions = {one.event.session_id for one in batch if isinstance(one.event, session_rows.EVENTS)}  # type: ignore[attr-defined]
+        tasks = {one.event.task_id for one in batch if isinstance(one.event, task_rows.EVENTS)}  # type: ignore[attr-defined]
+        shown = queries.events_between(db, batch[0].sequence, batch[-1].sequence) if sessions else []
+        return Frames(
+            shown={one.sequence: one for one in shown},
+            sessions=queries.some_sessions(db, sessions),
+            succeeded={
+                task_id: queries.succeeded(db, task_id) for task_id in tasks if self._lab.feed.has(of_task(task_id))
+            },
+        )
+
+    def _session(self, one: Recorded, said: Frames) -> None:
+        session_id: str = one.event.session_id  # type: ignore[attr-defined]
+        changed = said.sessions.get(session_id)
+        shown = said.shown.get(one.sequence)
+        if isinstance(one.event, SessionDeleted):
+            if changed is None or changed.created_sequence > one.sequence:
+                self._publish(session_id, session_wire.deleted_frame(session_id, one.sequence), one.sequence)
+            return
+        if changed is not None and changed.created_sequence == one.sequence:
+            self._publish(session_id, session_wire.created_frame(changed.session, one.sequence), one.sequence)
+        if shown is not None:
+            self._publish(session_id, session_wire.event_frame(shown), one.sequence)
+        if changed is not None and changed.created_sequence < one.sequence and not isinstance(one.event, _QUIET):
+            self._publish(session_id, session_wire.updated_frame(changed.session, one.sequence), one.sequence)
+
+    def _publish(self, session_id: str, frame: str, sequence: int) -> None:
+        self._lab.feed.publish(SESSIONS, frame, sequence)
+        self._lab.feed.publish(of_session(session_id), frame, sequence)
+
+    def _task(self, one: Recorded, said: Frames) -> None:
+        task_id: str = one.event.task_id  # type: ignore[attr-defined]
+        topic = of_task(task_id)
+        if self._lab.feed.has(topic):
+            for frame in task_wire.frames(one.event, one.sequence, succeeded=said.succeeded.get(task_id, 0)):
+                self._lab.feed.publish(topic, frame, one.sequence)
+
+    def _flash(self, one: Recorded) -> None:
+        event = one.event
+        assert isinstance(event, flash_rows.EVENTS)
+        frame = flash_wire.fact_frame(event)  # type: ignore[arg-type]
+        job_id: str = event.job_id  # type: ignore[attr-defined]
+        if frame is not None:
+            self._publish_flash(job_id, frame, one.sequence)
+        match event:
+            case FlashStarted():
+                self._jobs[job_id] = Job(event.total_bytes)
+                if (early := self._early.pop(job_id, None)) is not None:
+                    self._progress(early)
+            case FlashRequested() | FlashPaused() | FlashResumed():
+                return
+            case _ if isinstance(event, _OVER):
+                self._jobs.pop(job_id, None)
+                self._early.pop(job_id, None)
+
+    def _publish_flash(self, job_id: str, frame: str, sequence: int | None) -> None:
+        self._lab.feed.publish(FLASH, frame, sequence)
+        self._lab.feed.publish(of_job(job_id), frame, sequence)
+
+    async def _sample(self, message: Msg) -> None:
+        try:
+            sample = codec.decode(message.data, message.headers)
+        except codec.Malformed as error:
+            log.warning("a sample on %s cannot be read: %s", message.subject, error)
+            return
+        if isinstance(sample, Event):
+            self._show(sample)
+
+    def _show(self, sample: Event) -> None:
+        if isinstance(sample, FlashProgress):
+            self._progress(sample)
+        elif isinstance(sample, SerialLine) and self._lab.feed.has(SERIAL):
+            self._lab.feed.publish(SERIAL, flash_wire.serial_frame(sample))
+
+    def _progress(self, sample: FlashProgress) -> None:
+        """Clients drop progress of a job that they do not know, and samples are quicker than commits: the newest waits for the start."""
+        job = self._jobs.get(sample.job_id)
+        if job is None:
+            if len(self._early) >= _MOST_EARLY:
+                self._early.pop(next(iter(self._early)))
+            self._early[sample.job_id] = sample
+            return
+        job.progress = sample
+        self._publish_flash(sample.job_id, flash_wire.progress_frame(sample, job.total_bytes), None)
+
+
+_MOST_EARLY = 256  # late samples of jobs that are over end up there too

@@ -1,0 +1,126 @@
+"""What every route works with: the log, the rows that follow from it, and who listens."""
+
+import asyncio
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from nats.errors import Error as NatsError
+from sqlite_utils import Database
+
+from benchwire.events.blobs import Blobs
+from benchwire.events.bus import Bus
+from benchwire.events.event import Event
+from benchwire.events.log import Log, Recorded
+from benchwire.events.presence import Presence, Present
+from benchwire.events.projection import Projection
+from benchwire.observability import session, task
+from benchwire.web.feed import Feed
+
+T = TypeVar("T")
+
+WRITE_DEADLINE_S = 3.0
+_APPLY_DEADLINE_S = 5.0
+_ASK_S = 1.0
+_PRESENCE_FRESH_S = 0.5
+
+
+class Lab:
+    """The lab as this service sees it."""
+
+    def __init__(self, bus: Bus, projection: Projection, *, outbox_bytes: int) -> None:
+        self.bus = bus
+        self.log = Log(bus)
+        self.blobs = Blobs(bus)
+        self.projection = projection
+        self.feed = Feed(outbox_bytes=outbox_bytes)
+        self.endings = Endings()
+        self.present = Roll(Presence(bus))
+        projection.on_commit(self.endings.hear)
+
+    def now(self) -> datetime:
+        """The time that goes into events."""
+        return datetime.now(UTC)
+
+    async def read(self, query: Callable[[Database], T]) -> T:
+        """What ``query`` reads from the rows."""
+        return await self.projection.read(query)
+
+    async def write(self, event: Event, *, event_id: str | None = None) -> int:
+        """Appends ``event``, and returns its sequence when the rows show it. Raises as ``Log.append`` and ``wait_for`` do."""
+        sequence = await self.log.append(event, event_id=event_id, deadline_s=WRITE_DEADLINE_S)
+        await self.shown(sequence)
+        return sequence
+
+    async def shown(self, sequence: int) -> None:
+        """Returns when the rows show what stands at ``sequence``."""
+        await self.projection.wait_for(sequence, timeout_s=_APPLY_DEADLINE_S)
+
+
+class Roll:
+    """Who is there, asked at most every half second, however many want to know."""
+
+    def __init__(self, presence: Presence) -> None:
+        self._presence = presence
+        self._asked_at = -1.0
+        self._there: list[Present] | None = None
+        self._asking = asyncio.Lock()
+
+    async def names(self, service: str) -> set[str] | None:
+        """The instances of ``service`` that are there; None when nobody can tell now."""
+        async with self._asking:
+            if time.monotonic() - self._asked_at > _PRESENCE_FRESH_S:
+                self._there = await self._everyone()
+                self._asked_at = time.monotonic()
+        return None if self._there is None else {one.name for one in self._there if one.service == service}
+
+    async def is_gone(self, service: str, name: str) -> bool:
+        """Whether that instance is certainly not there; asked anew each time."""
+        try:
+            async with asyncio.timeout(_ASK_S):
+                return not await self._presence.is_there(service, name)
+        except (NatsError, OSError, TimeoutError):
+            return False
+
+    async def _everyone(self) -> list[Present] | None:
+        try:
+            async with asyncio.timeout(_ASK_S):
+                return await self._presence.everyone()
+        except (NatsError, OSError, TimeoutError):
+            return None
+
+
+class Endings:
+    """Lets whoever asked for an end wait for it."""
+
+    def __init__(self) -> None:
+        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+
+    def hear(self, batch: Sequence[Recorded]) -> None:
+        """Wakes who waits for the sessions and tasks that ended in ``batch``."""
+        if not self._waiting:
+            return
+        for one in batch:
+            if isinstance(one.event, session.ENDS):
+                self._wake(f"session {one.event.session_id}")
+            elif isinstance(one.event, task.ENDS):
+                self._wake(f"task {one.event.task_id}")
+
+    def _wake(self, key: str) -> None:
+        for waiting in self._waiting.get(key, ()):
+            waiting.set()
+
+    @contextlib.contextmanager
+    def watched(self, key: str) -> Generator[asyncio.Event, None, None]:
+        """An event that is set when what ``key`` names (``session <id>`` or ``task <id>``) ends."""
+        heard = asyncio.Event()
+        self._waiting[key].add(heard)
+        try:
+            yield heard
+        finally:
+            self._waiting[key].discard(heard)
+            if not self._waiting[key]:
+                del self._waiting[key]

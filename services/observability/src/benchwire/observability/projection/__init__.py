@@ -1,0 +1,21 @@
+"""Rows of everything that happens in the lab: one room per aggregate, each with its tables and its ``apply``."""
+
+from sqlite_utils import Database
+
+from benchwire.events.catalog import FACTS
+from benchwire.events.log import Recorded
+from benchwire.events.projection import Schema
+from benchwire.observability.projection import devices, documents, flash, sessions, tasks
+
+_ROOMS = (sessions, tasks, flash, devices, documents)
+
+
+def apply(db: Database, one: Recorded) -> None:
+    """Turns one event into rows. Only this writes them."""
+    for room in _ROOMS:
+        if isinstance(one.event, room.EVENTS):
+            room.apply(db.conn, one)
+            return
+
+
+SCHEMA = Schema(filters=[FACTS], tables="".join(room.TABLES for room in _ROOMS), apply=apply, version=1)

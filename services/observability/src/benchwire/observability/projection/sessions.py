@@ -1,0 +1,107 @@
+"""Sessions and what was said in them."""
+
+import sqlite3
+from typing import Any, get_args
+
+import msgspec
+
+from benchwire.events.event import Event
+from benchwire.events.log import Recorded
+from benchwire.events.session import (
+    MessageSent,
+    ModelUsed,
+    SessionClaimed,
+    SessionDeleted,
+    SessionDescribed,
+    SessionEvent,
+    SessionRequested,
+    SessionStarted,
+    SessionStopRequested,
+    ToolCalled,
+    ToolReturned,
+)
+from benchwire.observability.session import Session, Status, evolve, iso
+
+EVENTS: tuple[type[Event], ...] = get_args(SessionEvent)
+
+# One column per field of Session, then where in the log it began and was last touched.
+TABLES = """
+CREATE TABLE IF NOT EXISTS sessions (
+    session_id TEXT PRIMARY KEY, created_at TEXT NOT NULL, modified_at TEXT NOT NULL, status TEXT NOT NULL, session_name TEXT,
+    project_dir TEXT, agent_name TEXT, parent_session_name TEXT, requested INTEGER NOT NULL, runner TEXT, reason TEXT,
+    created_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sessions_by_age ON sessions (created_at, created_seq);
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY, session_id TEXT NOT NULL, event_type TEXT NOT NULL, role TEXT, session_name TEXT, body TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS events_by_session ON events (session_id, seq);
+CREATE TABLE IF NOT EXISTS deleted_sessions (session_id TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+FIELDS = tuple(field.name for field in msgspec.structs.fields(Session))
+COLUMNS = ", ".join(FIELDS)
+_UPSERT = (
+    f"INSERT OR REPLACE INTO sessions ({COLUMNS}, created_seq, last_seq) "  # noqa: S608 - our own column names
+    f"VALUES ({', '.join('?' * len(FIELDS))}, ?, ?)"
+)
+_SELECT = f"SELECT {COLUMNS}, created_seq FROM sessions WHERE session_id = ?"  # noqa: S608
+
+_SAID = (MessageSent, ToolCalled, ToolReturned, ModelUsed)
+_NOT_SHOWN = (SessionRequested, SessionClaimed, SessionStopRequested, SessionDescribed, SessionDeleted)
+
+
+def apply(db: sqlite3.Connection, one: Recorded) -> None:
+    """One session event to rows."""
+    event: Any = one.event
+    if isinstance(event, SessionDeleted):
+        _delete(db, event, one.sequence)
+        return
+    if not isinstance(event, _SAID) or not _touch(db, event, one.sequence):
+        _fold(db, event, one.sequence)
+    if not isinstance(event, _NOT_SHOWN) and not (isinstance(event, SessionStarted) and event.registered):
+        _show(db, event, one.sequence)
+
+
+def of_row(row: tuple[Any, ...]) -> Session:
+    """A session from its columns, in the order of ``FIELDS``."""
+    values = dict(zip(FIELDS, row, strict=True))
+    return Session(**{**values, "status": Status(values["status"]), "requested": bool(values["requested"])})
+
+
+def _touch(db: sqlite3.Connection, event: Any, sequence: int) -> bool:
+    """The short way for what is said in a session that is known by name; most events go it."""
+    at = iso(event.timestamp)
+    done = db.execute(
+        "UPDATE sessions SET modified_at = max(modified_at, ?), last_seq = ? WHERE session_id = ? AND session_name IS NOT NULL",
+        (at, sequence, event.session_id),
+    )
+    return done.rowcount == 1
+
+
+def _fold(db: sqlite3.Connection, event: Any, sequence: int) -> None:
+    row = db.execute(_SELECT, (event.session_id,)).fetchone()
+    before = of_row(row[:-1]) if row else None
+    after = evolve(before, event)
+    assert after is not None
+    values = [getattr(after, field) for field in FIELDS]
+    db.execute(_UPSERT, (*values, row[-1] if row else sequence, sequence))
+    if before is None:
+        db.execute("DELETE FROM deleted_sessions WHERE session_id = ?", (event.session_id,))
+
+
+def _show(db: sqlite3.Connection, event: Any, sequence: int) -> None:
+    # The name is put in when it is read: a later hook may be the first to tell it.
+    shown = {
+        field: getattr(event, field) for field in event.__struct_fields__ if field not in ("session_name", "registered")
+    }
+    tag = event.__struct_config__.tag
+    body = msgspec.json.encode({"event_type": tag, **shown}).decode()
+    row = (sequence, event.session_id, tag, getattr(event, "role", None), getattr(event, "session_name", None), body)
+    db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+def _delete(db: sqlite3.Connection, event: SessionDeleted, sequence: int) -> None:
+    db.execute("DELETE FROM sessions WHERE session_id = ?", (event.session_id,))
+    db.execute("DELETE FROM events WHERE session_id = ?", (event.session_id,))
+    db.execute("INSERT OR REPLACE INTO deleted_sessions VALUES (?, ?)", (event.session_id, sequence))

@@ -1,0 +1,20 @@
+"""What routes take besides bodies: the lab, ids from the path, filters and pages from the query."""
+
+from typing import Annotated, TypeAlias
+
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from benchwire.observability.feeds import Feeds
+from benchwire.observability.lab import Lab
+
+MOST_ROWS = 10_000
+_LAST_SEQUENCE = (1 << 63) - 1
+
+TheLab: TypeAlias = NamedDependency[Lab]
+TheFeeds: TypeAlias = NamedDependency[Feeds]
+Id: TypeAlias = FromPath[str]
+Text: TypeAlias = FromQuery[str | None]
+Limit: TypeAlias = Annotated[int | None, QueryParameter(ge=1, le=MOST_ROWS)]
+After: TypeAlias = Annotated[int, QueryParameter(ge=0, le=_LAST_SEQUENCE)]
+Before: TypeAlias = Annotated[int | None, QueryParameter(ge=0, le=_LAST_SEQUENCE)]

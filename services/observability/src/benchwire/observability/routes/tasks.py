@@ -1,0 +1,119 @@
+"""Tasks: started, watched, steered, cancelled."""
+
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from litestar import Request, delete, get, post
+from litestar.params import JSONBody
+from litestar.response import Stream
+
+from benchwire.events.event import token
+from benchwire.observability import commands, ending, errors, logs, queries
+from benchwire.observability.lab import Lab
+from benchwire.observability.queries import TaskView
+from benchwire.observability.routes.params import Id, TheLab
+from benchwire.observability.session import iso
+from benchwire.observability.task import Task
+from benchwire.observability.wire import tasks as wire
+from benchwire.observability.wire.requests import Guide, StartTask
+
+
+async def known(lab: Lab, task_id: str) -> TaskView:
+    """The task of that id. Raises ``TaskUnknown``."""
+    token(task_id, "task_id")
+    found = await lab.read(lambda db: queries.task(db, task_id))
+    if found is None:
+        raise errors.TaskUnknown(task_id)
+    return found
+
+
+@post("/tasks", status_code=200)
+async def start_task(lab: TheLab, request: Request[Any, Any, Any], data: JSONBody[StartTask]) -> wire.TaskStarted:
+    """Asks the agent runners for firmware."""
+    task_id = f"task-{uuid.uuid4().hex[:16]}"
+    await lab.write(commands.start_task(data, task_id, lab.now()))
+    scheme = "wss" if request.url.scheme == "https" else "ws"
+    return wire.TaskStarted(task_id, "started", f"{scheme}://{request.url.netloc}/ws/{task_id}")
+
+
+@get("/tasks")
+async def list_tasks(lab: TheLab) -> dict[str, Any]:
+    """The newest tasks."""
+    return {"tasks": [wire.summary(one) for one in await lab.read(queries.tasks)]}
+
+
+@get("/tasks/{task_id:str}")
+async def get_task(lab: TheLab, task_id: Id) -> dict[str, Any]:
+    """How far a task is."""
+    return wire.summary(await known(lab, task_id))
+
+
+@get("/tasks/{task_id:str}/results")
+async def get_results(lab: TheLab, task_id: Id) -> dict[str, Any]:
+    """What a task made."""
+    view = await known(lab, task_id)
+    return wire.results(view, await lab.read(lambda db: queries.iterations(db, task_id)))
+
+
+@get("/tasks/{task_id:str}/logs")
+async def get_logs(lab: TheLab, task_id: Id) -> dict[str, Any]:
+    """What was logged until now."""
+    await known(lab, task_id)
+    said = await logs.so_far(lab, task_id)
+    return {"task_id": task_id, "logs": [{"timestamp": iso(line.at), "line": line.text} for line in said]}
+
+
+@get("/tasks/{task_id:str}/logs/stream")
+async def stream_logs(lab: TheLab, task_id: Id) -> Stream:
+    """The log as ``text/event-stream``, from its beginning to the end of the task."""
+    await known(lab, task_id)
+
+    async def told() -> AsyncGenerator[str, None]:
+        async with aclosing(logs.lines(lab, task_id)) as lines:
+            async for line in lines:
+                yield f"data: {line.text}\n\n"
+
+    return Stream(told(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+async def _cancel(lab: Lab, task_id: str) -> dict[str, Any]:
+    token(task_id, "task_id")
+    after = await ending.cancel_task(lab, task_id)
+    return {"task_id": task_id, "status": after.status, "success": True, "message": _in_words(after)}
+
+
+def _in_words(after: Task) -> str:
+    if after.is_running:
+        return "Task is asked to end; its runner has not answered yet"
+    return f"Task is {after.status}" + (f": {after.reason}" if after.reason else "")
+
+
+@post("/tasks/{task_id:str}/cancel", status_code=200)
+async def cancel_task(lab: TheLab, task_id: Id) -> dict[str, Any]:
+    """Ends a task, and says what came of it within a few seconds."""
+    return await _cancel(lab, task_id)
+
+
+@delete("/tasks/{task_id:str}", status_code=200)
+async def delete_task(lab: TheLab, task_id: Id) -> dict[str, Any]:
+    """The same: a task is cancelled, and what it did stays in the log."""
+    return await _cancel(lab, task_id)
+
+
+async def guide(lab: Lab, task_id: str, asked: Guide) -> None:
+    """Writes guidance down for the next generation."""
+    found = await lab.read(lambda db: queries.life_of_task(db, task_id))
+    await lab.write(commands.guide_task(found, task_id, asked, lab.now()))
+
+
+@post("/tasks/{task_id:str}/intervene", status_code=200)
+async def intervene(lab: TheLab, task_id: Id, data: JSONBody[Guide]) -> dict[str, Any]:
+    """Gives guidance for the next generation."""
+    token(task_id, "task_id")
+    await guide(lab, task_id, data)
+    return {"task_id": task_id, "status": "accepted", "success": True}
+
+
+ROUTES = [start_task, list_tasks, get_task, get_results, get_logs, stream_logs, cancel_task, delete_task, intervene]

@@ -1,0 +1,87 @@
+"""What clients ask for: bodies of requests."""
+
+import msgspec
+
+from benchwire.events.event import Name
+from benchwire.events.task import Assertion
+
+
+class CreateSession(msgspec.Struct, kw_only=True):
+    """Body of ``POST /sessions``. With a ``prompt`` an agent runner takes the session."""
+
+    session_id: Name
+    session_name: Name
+    project_dir: str | None = None
+    agent_name: str | None = None
+    parent_session_name: str | None = None
+    prompt: Name | None = None
+    model: Name | None = None
+    max_turns: int | None = None
+
+
+class Describe(msgspec.Struct, kw_only=True):
+    """Body of ``PATCH /sessions/{id}/metadata``."""
+
+    session_name: Name | None = None
+    project_dir: str | None = None
+    agent_name: str | None = None
+
+
+class StartNode(msgspec.Struct, kw_only=True):
+    """A node of a firmware task; without a board it is for the task's."""
+
+    node_id: str
+    board: str | None = None
+    description: str = ""
+    assertions: list[Assertion] = []
+    sources: dict[str, str] | None = None
+    deploy: bool = True
+    expect: str | None = None
+
+
+class StartTask(msgspec.Struct, kw_only=True):
+    """Body of ``POST /tasks``. A task with a board or nodes is one for firmware; one without is for code."""
+
+    prompt: str = ""
+    answers: list[str] = []
+    kind: str | None = None
+    board: str | None = None
+    nodes: list[StartNode] = []
+    max_iterations: int = 5
+    simulation_timeout_s: float = 10.0
+
+
+class Guide(msgspec.Struct, kw_only=True):
+    """Body of ``POST /tasks/{id}/intervene``, and of the frame that says the same."""
+
+    guidance: Name
+    node_id: str | None = None
+
+
+class StartFlash(msgspec.Struct, kw_only=True):
+    """Body of ``POST /api/flash/start``: a device, and its firmware by artifact digest or by document."""
+
+    device_id: str | None = None
+    device_id_camel: str | None = msgspec.field(default=None, name="deviceId")
+    host: str | None = None
+    artifact_id: str | None = None
+    artifact_id_camel: str | None = msgspec.field(default=None, name="artifactId")
+    document_id: str | None = None
+    document_id_camel: str | None = msgspec.field(default=None, name="documentId")
+    partition: str | None = None
+    address: int | None = None
+
+    @property
+    def device(self) -> str | None:
+        """The device, in either spelling."""
+        return self.device_id or self.device_id_camel
+
+    @property
+    def artifact(self) -> str | None:
+        """The digest of the firmware, in either spelling."""
+        return self.artifact_id or self.artifact_id_camel
+
+    @property
+    def document(self) -> str | None:
+        """The document with the firmware, in either spelling."""
+        return self.document_id or self.document_id_camel
