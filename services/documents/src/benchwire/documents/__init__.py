@@ -1,0 +1,1 @@
+"""Document and artifact store: HTTP and WebSocket on 8766."""

@@ -1,0 +1,5 @@
+"""``python -m benchwire.documents``."""
+
+from benchwire.documents.main import main
+
+main()
