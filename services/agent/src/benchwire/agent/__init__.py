@@ -1,0 +1,1 @@
+"""Runs agents and firmware tasks on the Messages API."""

@@ -1,0 +1,5 @@
+"""``python -m benchwire.agent``."""
+
+from benchwire.agent.main import main
+
+main()

@@ -1,0 +1,65 @@
+"""Who takes a piece of work, or a board: decided from what is known, without looking anywhere."""
+
+from collections.abc import Set
+from datetime import datetime, timedelta
+
+from benchwire.agent import session as sessions
+from benchwire.agent import task as tasks
+from benchwire.agent.device import Device
+from benchwire.agent.errors import BoardTaken, HeldByAnother
+from benchwire.agent.session import Session
+from benchwire.agent.task import Task
+from benchwire.events.device import DeviceLeased
+from benchwire.events.session import SessionClaimed, SessionStopped
+from benchwire.events.task import TaskCancelled, TaskClaimed
+
+
+def claim_session(
+    session: Session, session_id: str, *, runner: str, gone: Set[str], now: datetime
+) -> SessionClaimed | SessionStopped | None:
+    """The claim of ``runner``; the end, when a stop was asked for before; None when there is nothing left to do.
+
+    A claim of a runner that is ``gone``, or of ``runner`` itself before a restart, is taken over. Raises ``HeldByAnother``.
+    """
+    if session.status in (sessions.Status.OVER, sessions.Status.UNKNOWN):
+        return None
+    if session.status is sessions.Status.CLAIMED:
+        _free(session.runner, runner, gone)
+    if session.stop_asked:
+        return SessionStopped(timestamp=now, session_id=session_id, reason=session.stop_reason)
+    return SessionClaimed(timestamp=now, session_id=session_id, runner=runner, attempt=session.attempt + 1)
+
+
+def claim_task(
+    task: Task, task_id: str, *, runner: str, gone: Set[str], now: datetime
+) -> TaskClaimed | TaskCancelled | None:
+    """As ``claim_session``, for a task. Raises ``HeldByAnother``."""
+    if task.status in (tasks.Status.OVER, tasks.Status.UNKNOWN):
+        return None
+    if task.status is tasks.Status.CLAIMED:
+        _free(task.runner, runner, gone)
+    if task.cancel_asked:
+        return TaskCancelled(timestamp=now, task_id=task_id, reason=task.cancel_reason)
+    return TaskClaimed(timestamp=now, task_id=task_id, runner=runner, attempt=task.attempt + 1)
+
+
+def is_ours(task: Task, taken: TaskClaimed) -> bool:
+    """Whether ``taken`` is the claim under which the task is still being made."""
+    return task.status is tasks.Status.CLAIMED and (task.runner, task.attempt) == (taken.runner, taken.attempt)
+
+
+def _free(holder: str | None, runner: str, gone: Set[str]) -> None:
+    if holder is not None and holder != runner and holder not in gone:
+        raise HeldByAnother(holder)
+
+
+def lease(
+    device: Device, *, host: str, name: str, lease_id: str, holder: str, for_s: float, now: datetime
+) -> DeviceLeased:
+    """The lease of a board for ``holder``; one that it still has from before is renewed. Raises ``BoardTaken``."""
+    if not device.attached:
+        raise BoardTaken(f"{name} on {host} is not plugged in any more")
+    if (other := device.taken(holder, now)) is not None:
+        raise BoardTaken(f"{name} on {host} is leased by {other.holder} until {other.expires_at:%H:%M:%S} UTC")
+    expires_at = now + timedelta(seconds=for_s)
+    return DeviceLeased(timestamp=now, host=host, device=name, lease_id=lease_id, holder=holder, expires_at=expires_at)

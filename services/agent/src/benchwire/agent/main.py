@@ -1,0 +1,92 @@
+"""The agent runner: takes sessions and tasks off their queues and brings them to an end."""
+
+import asyncio
+import logging
+import os
+import shutil
+from contextlib import AsyncExitStack
+from functools import partial
+
+from benchwire.agent import model, queries, sandbox
+from benchwire.agent.claim import SERVICE, Desk
+from benchwire.agent.folders import Folders
+from benchwire.agent.jobs import Jobs
+from benchwire.agent.lab import Lab
+from benchwire.agent.projection import SCHEMA
+from benchwire.agent.runner import Runner
+from benchwire.agent.settings import Settings
+from benchwire.agent.work import Workbench
+from benchwire.agent.worker import Worker
+from benchwire.boards import profile as profiles
+from benchwire.events import service
+from benchwire.events.bus import connected
+from benchwire.events.presence import Present
+from benchwire.events.projection import Projection
+from benchwire.events.session import SessionRequested
+from benchwire.events.settings import InvalidSettings, load
+from benchwire.events.task import TaskRequested
+
+SESSIONS = "agents-sessions"
+TASKS = "agents-tasks"
+
+log = logging.getLogger(__name__)
+
+
+async def serve() -> None:
+    """Works until it is cancelled; what is under way then goes back to its queue."""
+    settings = load(Settings)
+    fence = await _sandbox(settings)
+    speaks = model.configured(settings)
+    await asyncio.to_thread(profiles.names)  # reads them, once for all
+    log.info("model: %s; sandbox: %s %s", speaks.name if speaks else "none", fence.kind, fence.reason)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each model call is in the log of the lab
+    async with AsyncExitStack() as stack:
+        if speaks is not None:
+            stack.push_async_callback(speaks.client.close)
+        bus = await stack.enter_async_context(connected(settings, name=f"agent-{settings.runner}"))
+        projection = Projection(bus, settings.home / "projection.sqlite", SCHEMA)
+        lab = Lab(settings, bus, projection, model=speaks, sandbox=fence)
+        bench = Workbench()
+        projection.on_commit(bench.saw)
+        projection.on_commit(lab.saw)
+        folders = Folders(settings.home / "sessions")
+        projection.on_commit(folders.saw)
+        await stack.enter_async_context(projection.running())
+        await asyncio.to_thread(_clean, settings)
+        for one in await projection.read(lambda db: queries.unfinished(db, settings.runner)):
+            log.info("%s %s was left unfinished (attempt %d); it comes again", one.kind, one.name, one.attempt)
+        desk = Desk(lab.log, lab.presence, settings.runner)
+        jobs = Jobs(desk, bench, Runner(settings, speaks, fence, lab.system_prompt, folders), lab)
+        present = Present(
+            service=SERVICE, name=settings.runner, version=service.version_of("benchwire-agent"), pid=os.getpid()
+        )
+        # Presence goes first on the way out: whoever looks at work that was given back sees that this runner is gone.
+        async with asyncio.TaskGroup() as workers, lab.presence.announced(present):
+            wait_s = settings.ack_wait_s
+            sessions = Worker(
+                bus, SESSIONS, SessionRequested, jobs.session, limit=settings.max_sessions, ack_wait_s=wait_s
+            )
+            tasks = Worker(bus, TASKS, TaskRequested, jobs.task, limit=settings.max_tasks, ack_wait_s=wait_s)
+            workers.create_task(folders.clear(partial(bench.has, "session")))
+            workers.create_task(sessions.run())
+            workers.create_task(tasks.run())
+            await asyncio.Event().wait()
+
+
+async def _sandbox(settings: Settings) -> sandbox.Sandbox:
+    try:
+        return await sandbox.detect(settings.sandbox)
+    except (ValueError, sandbox.SandboxUnavailable) as error:
+        raise InvalidSettings(str(error)) from error
+
+
+def _clean(settings: Settings) -> None:
+    """What a runner that was killed left behind: half-made builds, and processes that it could not take along."""
+    # Its children die with it, but bubblewrap's own, if that was just setting it up, waits for its parent for ever.
+    sandbox.sweep(sandbox.WORKDIR, f"{settings.home.absolute()}/")
+    shutil.rmtree(settings.home / "builds", ignore_errors=True)
+
+
+def main() -> None:
+    """The command ``benchwire-agent``."""
+    service.run("agent", serve)

@@ -1,0 +1,155 @@
+"""This runner's view of the log: the boards it can flash, the flash jobs it waits for, the work at hand and what people said about it."""
+
+from sqlite_utils import Database
+
+from benchwire.events.blueprint import BlueprintCreated, BlueprintDeleted, BlueprintUpdated
+from benchwire.events.catalog import filters_of
+from benchwire.events.device import DeviceAttached, DeviceDetached, DeviceLeased, DeviceReleased
+from benchwire.events.event import Event
+from benchwire.events.flash import FlashCancelled, FlashCompleted, FlashFailed, FlashRequested, FlashStarted
+from benchwire.events.log import Recorded
+from benchwire.events.projection import Schema
+from benchwire.events.session import (
+    SessionClaimed,
+    SessionDeleted,
+    SessionEnded,
+    SessionFailed,
+    SessionRequested,
+    SessionStopped,
+    SessionStopRequested,
+)
+from benchwire.events.task import (
+    TaskCancelled,
+    TaskCancelRequested,
+    TaskClaimed,
+    TaskFailed,
+    TaskFinished,
+    TaskGuided,
+    TaskRequested,
+)
+
+_TYPES: tuple[type[Event], ...] = (
+    DeviceAttached, DeviceDetached, DeviceLeased, DeviceReleased,
+    FlashRequested, FlashStarted, FlashCompleted, FlashFailed, FlashCancelled,
+    SessionRequested, SessionClaimed, SessionStopRequested, SessionEnded, SessionFailed, SessionStopped, SessionDeleted,
+    TaskRequested, TaskClaimed, TaskGuided, TaskCancelRequested, TaskFinished, TaskFailed, TaskCancelled,
+    BlueprintCreated, BlueprintUpdated, BlueprintDeleted,
+)  # fmt: skip
+
+_TABLES = """
+CREATE TABLE devices (
+    host TEXT NOT NULL, device TEXT NOT NULL, profile TEXT, attached INTEGER NOT NULL,
+    lease_id TEXT, holder TEXT, lease_expires_at TEXT, PRIMARY KEY (host, device)
+);
+CREATE TABLE flash_jobs (
+    job_id TEXT PRIMARY KEY, host TEXT NOT NULL, device TEXT NOT NULL, digest TEXT NOT NULL, task_id TEXT, node_id TEXT,
+    state TEXT NOT NULL, error TEXT
+);
+CREATE TABLE work (kind TEXT NOT NULL, id TEXT NOT NULL, runner TEXT, attempt INTEGER NOT NULL, open INTEGER NOT NULL, PRIMARY KEY (kind, id));
+CREATE TABLE guidance (sequence INTEGER PRIMARY KEY, task_id TEXT NOT NULL, node_id TEXT, guidance TEXT NOT NULL);
+CREATE TABLE blueprints (name TEXT PRIMARY KEY, system_prompt TEXT);
+"""
+
+
+def apply(db: Database, one: Recorded) -> None:
+    """One event to rows."""
+    event = one.event
+    match event:
+        case DeviceAttached() | DeviceDetached() | DeviceLeased() | DeviceReleased():
+            _device(db, event)
+        case FlashRequested() | FlashStarted() | FlashCompleted() | FlashFailed() | FlashCancelled():
+            _flash(db, event)
+        case BlueprintCreated() | BlueprintUpdated() | BlueprintDeleted():
+            _blueprint(db, event)
+        case TaskGuided():
+            row = (one.sequence, event.task_id, event.node_id, event.guidance)
+            db.conn.execute("INSERT INTO guidance VALUES (?, ?, ?, ?)", row)
+        case _:
+            _work(db, event)
+
+
+def _device(db: Database, event: DeviceAttached | DeviceDetached | DeviceLeased | DeviceReleased) -> None:
+    key = (event.host, event.device)
+    match event:
+        case DeviceAttached():
+            db.conn.execute(
+                "INSERT INTO devices (host, device, profile, attached) VALUES (?, ?, ?, 1)"
+                " ON CONFLICT DO UPDATE SET profile = excluded.profile, attached = 1",
+                (*key, event.profile),
+            )
+        case DeviceDetached():
+            db.conn.execute("UPDATE devices SET attached = 0 WHERE host = ? AND device = ?", key)
+        case DeviceLeased():
+            db.conn.execute(
+                "UPDATE devices SET lease_id = ?, holder = ?, lease_expires_at = ? WHERE host = ? AND device = ?",
+                (event.lease_id, event.holder, event.expires_at.isoformat(), *key),
+            )
+        case DeviceReleased():
+            db.conn.execute(
+                "UPDATE devices SET lease_id = NULL, holder = NULL, lease_expires_at = NULL"
+                " WHERE host = ? AND device = ? AND lease_id = ?",
+                (*key, event.lease_id),
+            )
+
+
+def _flash(db: Database, event: FlashRequested | FlashStarted | FlashCompleted | FlashFailed | FlashCancelled) -> None:
+    match event:
+        case FlashRequested():
+            digest = event.image.digest
+            row = (event.job_id, event.host, event.device, digest, event.task_id, event.node_id, "requested", None)
+            db.conn.execute("INSERT OR IGNORE INTO flash_jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        case FlashStarted():
+            _job(db, event.job_id, "started", None)
+        case FlashCompleted():
+            _job(db, event.job_id, "completed", None)
+        case FlashFailed():
+            _job(db, event.job_id, "failed", event.error)
+        case FlashCancelled():
+            _job(db, event.job_id, "cancelled", event.reason)
+
+
+def _job(db: Database, job_id: str, state: str, error: str | None) -> None:
+    db.conn.execute("UPDATE flash_jobs SET state = ?, error = ? WHERE job_id = ?", (state, error, job_id))
+
+
+def _blueprint(db: Database, event: BlueprintCreated | BlueprintUpdated | BlueprintDeleted) -> None:
+    match event:
+        case BlueprintCreated():
+            db.conn.execute("INSERT OR REPLACE INTO blueprints VALUES (?, ?)", (event.name, event.system_prompt))
+        case BlueprintUpdated():
+            if "system_prompt" in event.changes:
+                changed = (event.changes["system_prompt"], event.name)
+                db.conn.execute("UPDATE blueprints SET system_prompt = ? WHERE name = ?", changed)
+        case BlueprintDeleted():
+            db.conn.execute("DELETE FROM blueprints WHERE name = ?", (event.name,))
+
+
+def _work(db: Database, event: Event) -> None:
+    match event:
+        case SessionRequested():
+            _asked(db, "session", event.session_id)
+        case TaskRequested():
+            _asked(db, "task", event.task_id)
+        case SessionClaimed():
+            _claimed(db, "session", event.session_id, event.runner, event.attempt)
+        case TaskClaimed():
+            _claimed(db, "task", event.task_id, event.runner, event.attempt)
+        case SessionEnded() | SessionFailed() | SessionStopped() | SessionDeleted():
+            db.conn.execute("UPDATE work SET open = 0 WHERE kind = 'session' AND id = ?", (event.session_id,))
+        case TaskFinished() | TaskFailed() | TaskCancelled():
+            db.conn.execute("UPDATE work SET open = 0 WHERE kind = 'task' AND id = ?", (event.task_id,))
+        case _:
+            pass
+
+
+def _asked(db: Database, kind: str, name: str) -> None:
+    sql = "INSERT INTO work VALUES (?, ?, NULL, 0, 1) ON CONFLICT DO UPDATE SET runner = NULL, open = 1"
+    db.conn.execute(sql, (kind, name))
+
+
+def _claimed(db: Database, kind: str, name: str, runner: str, attempt: int) -> None:
+    sql = "UPDATE work SET runner = ?, attempt = ? WHERE kind = ? AND id = ?"
+    db.conn.execute(sql, (runner, attempt, kind, name))
+
+
+SCHEMA = Schema(filters=filters_of(_TYPES), tables=_TABLES, apply=apply)

@@ -1,0 +1,81 @@
+"""Questions to this runner's projection."""
+
+from typing import Literal
+
+import msgspec
+from sqlite_utils import Database
+
+
+class Board(msgspec.Struct, frozen=True):
+    """An attached board: how many flash jobs wait for it or run on it, and who has it leased until when, if anybody."""
+
+    host: str
+    device: str
+    jobs: int
+    holder: str | None
+    lease_expires_at: str | None
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A flash job: where it stands, and why it ended, if it did without success."""
+
+    job_id: str
+    host: str
+    device: str
+    state: Literal["requested", "started", "completed", "failed", "cancelled"]
+    error: str | None
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A person's guidance, with its place in the log."""
+
+    sequence: int
+    guidance: str
+
+
+class Open(msgspec.Struct, frozen=True):
+    """A piece of work that is not over."""
+
+    kind: str
+    name: str
+    attempt: int
+
+
+def boards(db: Database, profile: str) -> list[Board]:
+    """The attached boards of a profile, the least busy first."""
+    rows = db.conn.execute(
+        "SELECT host, device,"
+        " (SELECT count(*) FROM flash_jobs j WHERE j.host = d.host AND j.device = d.device AND j.state IN ('requested', 'started')) AS jobs,"
+        " holder, lease_expires_at FROM devices d WHERE attached AND profile = ? ORDER BY jobs, host, device",
+        (profile,),
+    )
+    return [Board(*row) for row in rows]
+
+
+def job(db: Database, job_id: str) -> Job | None:
+    """One flash job; None when it is not known."""
+    row = db.conn.execute(
+        "SELECT job_id, host, device, state, error FROM flash_jobs WHERE job_id = ?", (job_id,)
+    ).fetchone()
+    return Job(*row) if row else None
+
+
+def guidance(db: Database, task_id: str, node_id: str, after: int) -> list[Said]:
+    """What people said about a node, or about all nodes of its task, since ``after``."""
+    rows = db.conn.execute(
+        "SELECT sequence, guidance FROM guidance WHERE task_id = ? AND (node_id IS NULL OR node_id = ?) AND sequence > ? ORDER BY sequence",
+        (task_id, node_id, after),
+    )
+    return [Said(*row) for row in rows]
+
+
+def system_prompt(db: Database, blueprint: str) -> str | None:
+    """The system prompt of a blueprint; None when it has none, or is not known."""
+    row = db.conn.execute("SELECT system_prompt FROM blueprints WHERE name = ?", (blueprint,)).fetchone()
+    return row[0] if row else None
+
+
+def unfinished(db: Database, runner: str) -> list[Open]:
+    """What this runner had claimed and not brought to an end."""
+    rows = db.conn.execute("SELECT kind, id, attempt FROM work WHERE open AND runner = ? ORDER BY kind, id", (runner,))
+    return [Open(*row) for row in rows]

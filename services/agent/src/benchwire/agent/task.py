@@ -1,0 +1,85 @@
+"""A task, folded from its events: where it stands, and what is already made, so that another runner can go on with it."""
+
+from enum import StrEnum
+from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from benchwire.events.event import Event
+from benchwire.events.task import (
+    NodeDeploying,
+    NodeFailed,
+    NodeImageStored,
+    NodeSpec,
+    NodeSucceeded,
+    TaskCancelled,
+    TaskCancelRequested,
+    TaskClaimed,
+    TaskFailed,
+    TaskFinished,
+    TaskPlanned,
+    TaskRequested,
+)
+
+TYPES: tuple[type[Event], ...] = (
+    TaskRequested, TaskClaimed, TaskPlanned, NodeImageStored, NodeDeploying, NodeSucceeded, NodeFailed,
+    TaskFinished, TaskFailed, TaskCancelRequested, TaskCancelled,
+)  # fmt: skip
+
+Value = TypeVar("Value")
+
+
+class Status(StrEnum):
+    """``asked`` is a request that nobody took yet."""
+
+    UNKNOWN = "unknown"
+    ASKED = "asked"
+    CLAIMED = "claimed"
+    OVER = "over"
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """One task. ``plan`` is absent until it was made. By node id: who ``succeeded``, the image that passed, the flash job that has it."""
+
+    status: Status = Status.UNKNOWN
+    request: TaskRequested | None = None
+    runner: str | None = None
+    attempt: int = 0
+    cancel_reason: str | None = None
+    cancel_asked: bool = False
+    plan: tuple[NodeSpec, ...] | None = None
+    succeeded: frozenset[str] = frozenset()
+    stored: dict[str, NodeImageStored] = {}
+    flashing: dict[str, NodeDeploying] = {}
+
+
+def evolve(task: Task, event: Event) -> Task:  # noqa: PLR0911 - one line per kind of event
+    """The task after ``event``."""
+    match event:
+        case TaskRequested() if task.request is None:
+            return replace(task, status=Status.ASKED, request=event)
+        case TaskClaimed():
+            return replace(task, status=Status.CLAIMED, runner=event.runner, attempt=event.attempt)
+        case TaskPlanned():
+            return replace(task, plan=tuple(event.nodes))
+        case NodeImageStored():
+            return replace(task, stored={**task.stored, event.node_id: event})
+        case NodeDeploying():
+            return replace(task, flashing={**task.flashing, event.node_id: event})
+        case NodeSucceeded():
+            return replace(task, succeeded=task.succeeded | {event.node_id})
+        case NodeFailed():
+            return replace(
+                task, stored=_without(task.stored, event.node_id), flashing=_without(task.flashing, event.node_id)
+            )
+        case TaskCancelRequested():
+            return replace(task, cancel_asked=True, cancel_reason=event.reason)
+        case TaskFinished() | TaskFailed() | TaskCancelled():
+            return replace(task, status=Status.OVER)
+        case _:
+            return task
+
+
+def _without(known: dict[str, Value], node_id: str) -> dict[str, Value]:
+    return {name: value for name, value in known.items() if name != node_id}
