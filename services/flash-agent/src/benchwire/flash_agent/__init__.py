@@ -1,0 +1,1 @@
+"""One per host: finds boards, flashes them, reads their serial output."""

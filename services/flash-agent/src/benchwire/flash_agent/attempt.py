@@ -1,0 +1,203 @@
+"""One attempt at one job: the image goes onto the board, or it is known how far it came."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+import msgspec
+import serial
+
+from benchwire.flash_agent import bench
+from benchwire.flash_agent.errors import DeviceGone, FlashError, ResetFailed
+from benchwire.flash_agent.inventory import Board
+from benchwire.flash_agent.tools.process import Tool, working
+from benchwire.flash_agent.tools.worker_protocol import (
+    AnyOrder,
+    At,
+    Done,
+    EsptoolOrder,
+    FlashState,
+    Paused,
+    Resumed,
+    Saying,
+    Stage,
+    Verified,
+)
+
+log = logging.getLogger(__name__)
+
+CANCEL_GRACE_S = 2.0
+
+
+class Wishes:
+    """What others want of a running job. ``changed`` is set whenever there is a new wish."""
+
+    def __init__(self) -> None:
+        self.cancel = asyncio.Event()
+        self.pause: bool | None = None  # None while nobody asked
+        self.changed = asyncio.Event()
+
+    def ask(self, *, cancel: bool = False, pause: bool | None = None) -> None:
+        """A new wish; a cancel cannot be taken back."""
+        if cancel:
+            self.cancel.set()
+        if pause is not None:
+            self.pause = pause
+        self.changed.set()
+
+
+class Succeeded(msgspec.Struct, frozen=True):
+    """The image is there, and the board runs it."""
+
+    verified_by: str
+
+
+class Broke(msgspec.Struct, frozen=True):
+    """It did not work."""
+
+    error: FlashError
+    flash_state: FlashState
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """It was ended on request."""
+
+    flash_state: FlashState
+
+
+Outcome = Succeeded | Broke | Stopped
+Heard = Callable[[Saying], Awaitable[None]]
+
+
+class Attempt:
+    """``heard`` is told everything the tool says."""
+
+    def __init__(
+        self, *, job_id: str, board: Board, order: AnyOrder, image: bytes, wishes: Wishes, heard: Heard,
+        limits_s: Mapping[Stage, float] | None = None,
+    ) -> None:  # fmt: skip
+        self._job_id = job_id
+        self._board = board
+        self._order = order
+        self._image = image
+        self._wishes = wishes
+        self._heard = heard
+        self._limits_s = limits_s
+        self._shares_port = isinstance(order, EsptoolOrder)
+        self._verified_by = ""
+        self._booted = False
+        self.flash_state: FlashState = "untouched"
+
+    async def run(self) -> Outcome:
+        """Flashes, verifies, boots."""
+        try:
+            async with self._port_lent():
+                await self._with_tool()
+        except FlashError as error:
+            return self._broken(error)
+        return Succeeded(self._verified_by)
+
+    def _broken(self, error: FlashError) -> Outcome:
+        if self._board.gone.is_set():
+            return self.gone()
+        if self._wishes.cancel.is_set():
+            return Stopped(self.flash_state)
+        return Broke(error, self.flash_state)
+
+    def gone(self) -> Broke:
+        """The board vanished meanwhile: that explains whatever the tool complained about."""
+        return Broke(DeviceGone(self._board.device.name), self.flash_state)
+
+    @contextlib.asynccontextmanager
+    async def _port_lent(self) -> AsyncIterator[None]:
+        """The tool has the serial port for itself, if it needs it; afterwards the monitor reads again, whatever happened."""
+        console = self._board.console
+        if not self._shares_port or console is None:
+            yield
+            return
+        console.release()
+        try:
+            await self._into_loader()
+            yield
+        finally:
+            if not self._board.gone.is_set() and not console.is_open:
+                await console.resume(timeout_s=0.5)
+                if self.flash_state == "untouched":
+                    await self._back_to_before()
+
+    async def _into_loader(self) -> None:
+        if self._board.device.control is not None:
+            await bench.reset(self._board.device.control, "download")
+
+    async def _back_to_before(self) -> None:
+        """Nothing was changed: the board runs on with what it had."""
+        try:
+            await self._pull_reset(None)
+        except ResetFailed as error:
+            log.warning("%s stays in its loader: %s", self._board.device.name, error)
+
+    async def _with_tool(self) -> None:
+        async with working(self._order, self._image, limits_s=self._limits_s) as tool:
+            watching = asyncio.create_task(self._watch(tool))
+            try:
+                async for saying in tool.said():
+                    self.flash_state = tool.flash_state
+                    await self._on(saying, tool)
+            finally:
+                self.flash_state = tool.flash_state
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+
+    async def _on(self, saying: Saying, tool: Tool) -> None:
+        match saying:
+            case Verified():
+                self._verified_by = saying.verified_by
+                await self._heard(At(flash_state="complete", stage="resetting"))
+                await self._boot(tool)
+            case At() | Paused() | Resumed() | Done():
+                await self._heard(saying)
+
+    async def _boot(self, tool: Tool) -> None:
+        """The monitor listens before the board speaks, so that nothing of the boot is lost."""
+        console = self._board.console
+        if console is not None and not await console.resume():
+            log.warning("%s boots without a monitor: its port is not free", self._board.device.name)
+        if self._shares_port:
+            await self._pull_reset(self._job_id)
+        elif console is not None:
+            console.booting(self._job_id)
+        await tool.tell("go")
+
+    async def _pull_reset(self, job_id: str | None) -> None:
+        device, console = self._board.device, self._board.console
+        if console is not None:
+            console.booting(job_id)
+        if device.control is not None:
+            await bench.reset(device.control, "run")
+            return
+        try:
+            if console is None:
+                raise ResetFailed("the board has no port to reset it through")
+            await console.pull_reset()
+        except (serial.SerialException, OSError) as error:
+            raise ResetFailed(f"the board could not be reset: {error}") from error
+
+    async def _watch(self, tool: Tool) -> None:
+        """Brings wishes to the tool, and ends it when it does not end by itself, or when its board is gone."""
+        gone = asyncio.create_task(self._board.gone.wait())
+        try:
+            while not self._board.gone.is_set() and not self._wishes.cancel.is_set():
+                self._wishes.changed.clear()
+                await tool.tell("pause" if self._wishes.pause else "resume")
+                changed = asyncio.create_task(self._wishes.changed.wait())
+                try:
+                    await asyncio.wait([gone, changed], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    changed.cancel()
+            if not self._board.gone.is_set():
+                await tool.tell("cancel")
+                await asyncio.wait([gone], timeout=CANCEL_GRACE_S)
+            await tool.stop()
+        finally:
+            gone.cancel()

@@ -1,0 +1,35 @@
+"""What the environment says to this service."""
+
+import re
+import socket
+from pathlib import Path
+
+from benchwire.events.event import MAX_TOKEN_BYTES, token
+from benchwire.events.settings import NatsSettings
+
+
+def host_name() -> str:
+    """The machine's name, without its domain, as a legal token."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", socket.gethostname().partition(".")[0]).strip("-")
+    return name[:MAX_TOKEN_BYTES] or "localhost"
+
+
+class Settings(NatsSettings, frozen=True, kw_only=True):
+    """``data`` is the directory of the lab on this machine; ``host`` is the name under which this host's boards are known.
+
+    Virtual boards register in ``virtual_dir``; without it, only real ones are looked for.
+    """
+
+    data: Path = Path("data")
+    host: str = ""
+    virtual_dir: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The host's name. Raises ``IllegalToken``."""
+        return token(self.host, "BENCHWIRE_HOST") if self.host else host_name()
+
+    @property
+    def projection_file(self) -> Path:
+        """Where the projection lies."""
+        return self.data / "flash-agent" / "projection.sqlite"

@@ -1,0 +1,1 @@
+"""Flash tools: each in a process of its own, behind one interface."""
