@@ -1,0 +1,1 @@
+"""The benchwire command: a whole lab on one machine."""

@@ -1,0 +1,5 @@
+"""`python -m benchwire.deploy`."""
+
+from benchwire.deploy.main import main
+
+main()

@@ -1,0 +1,5 @@
+"""`python -m benchwire.deploy.scripted`."""
+
+from benchwire.deploy.scripted.main import main
+
+main()

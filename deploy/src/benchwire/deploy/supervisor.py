@@ -1,0 +1,136 @@
+"""Starting the processes of a lab together, and ending them in order."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator, Callable, Mapping
+
+from nats.errors import Error as NatsError
+
+from benchwire.deploy import lab_file, site
+from benchwire.deploy.health import Examiner
+from benchwire.deploy.keeper import Change, Keeper, State, Tell, first_done
+from benchwire.deploy.parts import Part, Site, Stage, nats_part, parts_of
+from benchwire.deploy.settings import Settings
+from benchwire.deploy.site import CannotStart
+from benchwire.events.bus import NatsUnreachable
+from benchwire.events.settings import NatsSettings
+
+__all__ = ["CannotStart", "Change", "Lab", "running"]
+
+
+class Lab:
+    """The parts that run here."""
+
+    def __init__(self, site: Site, examiner: Examiner, tell: Tell, tasks: asyncio.TaskGroup) -> None:
+        self.site = site
+        self._examiner = examiner
+        self._tell = tell
+        self._tasks = tasks
+        self._keepers: list[Keeper] = []
+
+    @property
+    def states(self) -> dict[str, State]:
+        """How each part is."""
+        return {keeper.part.name: keeper.state for keeper in self._keepers}
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process of each part that has one at this moment."""
+        return {keeper.part.name: keeper.pid for keeper in self._keepers if keeper.pid is not None}
+
+    async def start(self, parts: list[Part]) -> None:
+        """Starts ``parts`` side by side and waits until all are healthy. Raises ``CannotStart``."""
+        keepers = [Keeper(part, self.site.logs / f"{part.name}.log", self._examiner, self._tell) for part in parts]
+        for keeper in keepers:
+            self._keepers.append(keeper)
+            self._tasks.create_task(keeper.keep(), name=f"keep {keeper.part.name}")
+        async with _raising_the_first() as waits:
+            for keeper in keepers:
+                waits.create_task(keeper.started())
+
+    async def stop(self) -> None:
+        """Ends all parts, stage by stage."""
+        for stage in Stage:
+            keepers = [keeper for keeper in self._keepers if keeper.part.stage is stage]
+            for keeper in keepers:
+                keeper.stop()
+            for keeper in keepers:
+                await keeper.gone.wait()
+
+
+@contextlib.asynccontextmanager
+async def running(
+    settings: Settings,
+    *,
+    environment: Mapping[str, str] | None = None,
+    tell: Tell = lambda _: None,
+    parts: Callable[[Site], list[Part]] = parts_of,
+) -> AsyncGenerator[Lab, None]:
+    """A lab on this machine, every part healthy, until the context is left. ``tell`` hears of every change of a part.
+
+    Raises ``CannotStart``, ``IllegalToken``. ``environment`` is what the parts inherit, by default this process's own.
+    """
+    environment = os.environ if environment is None else environment
+    async with contextlib.AsyncExitStack() as stack:
+        place = stack.enter_context(site.prepared(settings, environment))
+        examiner = await stack.enter_async_context(Examiner(settings.token))
+        lab = await stack.enter_async_context(_supervised(place, examiner, tell))
+        await lab.start(_without_old_ports(place))
+        try:
+            await first_done(examiner.connect(_nats_settings(place)))  # in a task of its own: see keeper
+        except (NatsUnreachable, NatsError) as error:
+            raise CannotStart(_why_no_log(error, place)) from error
+        await lab.start(parts(place))
+        stack.enter_context(lab_file.written(place))
+        yield lab
+
+
+def _why_no_log(error: Exception, place: Site) -> str:
+    if "insufficient storage" in str(error) and place.nats_argv:
+        return (
+            f"nats: the disk of {place.data} is too full for the log; make room, or give another directory with --data"
+        )
+    return f"nats: {str(error).removeprefix('nats: ')}"
+
+
+@contextlib.asynccontextmanager
+async def _raising_the_first() -> AsyncGenerator[asyncio.TaskGroup, None]:
+    """A task group that raises the first ``CannotStart`` as it is; the others are mostly its consequences."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            yield tasks
+    except* CannotStart as troubles:
+        first = troubles.exceptions[0]
+    else:
+        return
+    raise first
+
+
+@contextlib.asynccontextmanager
+async def _supervised(place: Site, examiner: Examiner, tell: Tell) -> AsyncGenerator[Lab, None]:
+    """A lab without parts; those that are started in it end with it, in order. What the body raises leaves as it is."""
+    trouble: Exception | None = None
+    async with asyncio.TaskGroup() as tasks:
+        lab = Lab(place, examiner, tell, tasks)
+        try:
+            yield lab
+        except Exception as error:  # noqa: BLE001 - raised below: outside of the group, which would wrap it
+            trouble = error
+        finally:
+            await lab.stop()
+    if trouble is not None:
+        raise trouble
+
+
+def _without_old_ports(place: Site) -> list[Part]:
+    """The NATS part; what killed servers wrote down about their ports is removed, because a new one may get an old one's pid."""
+    for old in place.nats_store.glob("nats-server_*.ports"):
+        old.unlink()
+    return nats_part(place)
+
+
+def _nats_settings(place: Site) -> NatsSettings:
+    return NatsSettings(
+        nats_url=place.nats_url, nats_credentials=place.settings.nats_credentials, nats_connect_timeout_s=10.0
+    )
