@@ -1,0 +1,179 @@
+"""kill -9 of any part in the middle of the main job: nothing acknowledged is lost, nothing is doubled, and the task ends.
+
+The parts, the boards, the compilers, QEMU, esptool and pyocd are the real ones; only the model is scripted.
+"""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from benchwire.agent import projection as of_agent
+from benchwire.deploy.settings import Settings
+from benchwire.deploy.supervisor import Lab, running
+from benchwire.documents import projection as of_documents
+from benchwire.events import nats_server
+from benchwire.events.bus import Bus, connected
+from benchwire.events.catalog import FACTS
+from benchwire.events.flash import FlashStarted
+from benchwire.events.log import Log
+from benchwire.events.projection import Projection, Schema, rows_of
+from benchwire.events.session import ToolCalled
+from benchwire.events.settings import NatsSettings
+from benchwire.events.task import NodeImageStored, TaskEvent, TaskFailed, TaskFinished
+from benchwire.events.testing.eventually import eventually
+from benchwire.flash_agent import projection as of_flash_agent
+from benchwire.observability import projection as of_observability
+
+HOST = "lab-1"
+ASSERTIONS = [{"name": "boots", "pattern": "BOOT"}, {"name": "tests itself", "pattern": "SELFTEST PASS"}]
+TASK = {
+    "kind": "firmware",
+    "prompt": "count, test yourself, then tick",
+    "simulation_timeout_s": 3,
+    "nodes": [
+        {"node_id": board, "board": board, "assertions": ASSERTIONS, "expect": "SELFTEST PASS"}
+        for board in ("stm32f405", "esp32c3")
+    ],
+}
+SCHEMAS: dict[str, Schema] = {
+    "observability": of_observability.SCHEMA,
+    "documents": of_documents.SCHEMA,
+    "agent": of_agent.SCHEMA,
+    "flash-agent": of_flash_agent.schema(HOST),
+}
+
+
+@asynccontextmanager
+async def lab_in(directory: Path) -> AsyncIterator[Lab]:
+    settings = Settings(
+        data=directory, host=HOST, observability_port=0, documents_port=0, nats_port=0, virtual=["stm32f405", "esp32c3"]
+    )
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "BENCHWIRE_"))
+    }
+    async with running(settings, environment=environment) as lab:
+        yield lab
+
+
+class Hooks:
+    """A client that posts a numbered event again and again, and remembers which were acknowledged. It never repeats one."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.acknowledged: list[str] = []
+        self._posted = 0
+
+    async def post_for_ever(self) -> None:
+        async with httpx.AsyncClient(base_url=self._url, timeout=10) as http:
+            while True:
+                await self._post(http)
+                await asyncio.sleep(0.01)
+
+    async def _post(self, http: httpx.AsyncClient) -> None:
+        self._posted += 1
+        name = f"tool-{self._posted}"
+        body = {
+            "event_type": "pre_tool",
+            "session_id": "hooks",
+            "session_name": "hooks",
+            "timestamp": "2026-01-17T12:00:00",
+            "tool_name": name,
+            "tool_input": {},
+        }
+        try:
+            answer = await http.post("/events", json=body)
+        except httpx.TransportError:  # the door itself is down
+            return
+        assert answer.status_code in (200, 503), answer.text
+        if answer.status_code == 200:
+            self.acknowledged.append(name)
+
+
+async def facts(bus: Bus) -> list[Any]:
+    return [one async for one in Log(bus).read([FACTS])]
+
+
+async def has(bus: Bus, *kinds: type) -> bool:
+    return any(isinstance(one.event, kinds) for one in await facts(bus))
+
+
+WHEN = {"while it is built": NodeImageStored, "while it is flashed": FlashStarted}
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("part", ["nats", "agent", "flash-agent", "observability", "documents"])
+@pytest.mark.parametrize("moment", WHEN)
+async def test_a_part_that_is_killed_in_the_middle_of_the_job_loses_and_doubles_nothing(
+    part: str, moment: str, lab_dir: Path
+) -> None:
+    async with lab_in(lab_dir) as lab:
+        hooks = Hooks(lab.site.observability_url)
+        async with connected(NatsSettings(nats_url=lab.site.nats_url), name="witness") as bus:
+            posting = asyncio.create_task(hooks.post_for_ever())
+            async with httpx.AsyncClient(base_url=lab.site.observability_url, timeout=10) as http:
+                answer = await http.post("/tasks", json=TASK)
+            assert answer.status_code == 200, answer.text
+            task_id = answer.json()["task_id"]
+            await eventually(lambda: has(bus, WHEN[moment]), within_s=60, what=moment)
+            killed = lab.pids[part]
+            os.kill(killed, signal.SIGKILL)
+            await eventually(
+                lambda: lab.states[part] == "healthy" and lab.pids[part] != killed, within_s=60, what=f"{part} is back"
+            )
+            await eventually(lambda: has(bus, TaskFinished, TaskFailed), within_s=90, what="the task ends")
+            await eventually(lambda: settled(lab, bus), within_s=20, what="observability is healthy and shows the end")
+            acknowledged = len(hooks.acknowledged)
+            await eventually(lambda: len(hooks.acknowledged) > acknowledged, what="events are taken again")
+            posting.cancel()
+            shown = await shown_status(lab, task_id)
+    await check_the_log(lab_dir, hooks, task_id, shown)
+
+
+async def settled(lab: Lab, bus: Bus) -> bool:
+    del bus
+    async with httpx.AsyncClient(base_url=lab.site.observability_url, timeout=10) as http:
+        return (await http.get("/health")).status_code == 200
+
+
+async def shown_status(lab: Lab, task_id: str) -> str:
+    async with httpx.AsyncClient(base_url=lab.site.observability_url, timeout=10) as http:
+        return str((await http.get(f"/tasks/{task_id}")).json()["status"])
+
+
+async def check_the_log(directory: Path, hooks: Hooks, task_id: str, shown: str) -> None:
+    """The lab is down now; only its log is asked, and each service's rows are compared with rows built from nothing."""
+    async with (
+        nats_server.running(directory / "nats") as server,
+        connected(NatsSettings(nats_url=server.url), name="auditor") as bus,
+    ):
+        story = await facts(bus)
+        ids = Counter(one.id for one in story)
+        assert [one for one, count in ids.items() if count > 1] == []
+
+        landed = Counter(one.event.tool_name for one in story if isinstance(one.event, ToolCalled))
+        assert [name for name in hooks.acknowledged if landed[name] != 1] == []
+        assert hooks.acknowledged
+
+        ends = [one.event for one in story if isinstance(one.event, TaskFinished | TaskFailed)]
+        assert len(ends) == 1, ends
+        assert not isinstance(ends[0], TaskFailed) or ends[0].reason
+        assert shown == ("completed" if isinstance(ends[0], TaskFinished) else "failed")
+        of_task = [one.event for one in story if isinstance(one.event, TaskEvent) and one.event.task_id == task_id]
+        assert of_task[-1] is ends[0], "nothing happens to a task after its end"
+
+        for service, schema in SCHEMAS.items():
+            live = directory / service / "projection.sqlite"
+            async with Projection(bus, live, schema).running():
+                pass  # what came while the service itself was going down
+            fresh = directory / "fresh" / f"{service}.sqlite"
+            async with Projection(bus, fresh, schema).running():
+                pass
+            assert rows_of(live) == rows_of(fresh), service

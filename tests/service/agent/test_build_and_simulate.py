@@ -1,0 +1,449 @@
+"""Firmware through the real compilers and simulators, in every sandbox that works here."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+import benchwire.deploy
+from benchwire.agent import sandbox as sandboxes
+from benchwire.agent.sandbox import Kind, Limits, Sandbox
+from benchwire.agent.tools.assertions import Kind as Meant
+from benchwire.agent.tools.assertions import judge, satisfied
+from benchwire.agent.tools.compiler import Build, build
+from benchwire.agent.tools.simulator import Outcome, Simulation, simulate
+from benchwire.boards import profile as profiles
+from benchwire.boards.profile import Profile
+from benchwire.events.task import Assertion
+
+SCRIPTED = Path(benchwire.deploy.__path__[0]) / "scripted"
+
+HELLO = """
+#include "board.h"
+int main(void) { board_init(); uart_puts("BOOT " BOARD_NAME "\\r\\n"); uart_put_i32(-42); uart_puts(" "); uart_put_hex(0xBEEF);
+    uart_puts("\\r\\n"); for (;;) { delay_ms(10); } }
+"""
+FLOOD = '#include "board.h"\nint main(void) { board_init(); for (;;) { uart_puts("spam and eggs\\r\\n"); } }'
+SILENT = '#include "board.h"\nint main(void) { board_init(); for (;;) { } }'
+
+
+def main_with(body: str) -> str:
+    return f'#include "board.h"\nint main(void) {{ board_init(); uart_puts("BOOT\\r\\n"); {body} for (;;) {{ delay_ms(10); }} }}'
+
+
+@pytest.fixture(params=list(Kind))
+async def sandbox(request: pytest.FixtureRequest) -> Sandbox:
+    try:
+        return await sandboxes.detect(request.param)
+    except sandboxes.SandboxUnavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+async def best() -> Sandbox:
+    return await sandboxes.detect()
+
+
+@pytest.fixture
+async def fenced() -> Sandbox:
+    try:
+        return await sandboxes.detect(Kind.BWRAP)
+    except sandboxes.SandboxUnavailable as error:
+        pytest.skip(str(error))
+
+
+def loaded(name: str) -> Profile:
+    profile = profiles.load(name)
+    lacking = profiles.missing(profile)
+    if lacking:
+        pytest.skip("; ".join(map(str, lacking)))
+    return profile
+
+
+@pytest.fixture
+def stm32() -> Profile:
+    return loaded("stm32f405")
+
+
+@pytest.fixture(params=profiles.names())
+def profile(request: pytest.FixtureRequest) -> Profile:
+    return loaded(request.param)
+
+
+class Bench:
+    """One profile in one sandbox and one work directory."""
+
+    def __init__(self, profile: Profile, sandbox: Sandbox, workdir: Path) -> None:
+        self.profile, self.sandbox, self.workdir = profile, sandbox, workdir
+
+    async def build(self, sources: Mapping[str, str], timeout_s: float = 30.0) -> Build:
+        return await build(self.profile, sources, self.workdir, self.sandbox, timeout_s=timeout_s)
+
+    async def run(
+        self,
+        source: str,
+        until: Callable[[str], bool] = lambda output: False,
+        timeout_s: float = 5.0,
+        max_bytes: int = 65536,
+    ) -> Simulation:
+        made = await self.build({"main.c": source})
+        assert made.ok, made.diagnostics
+        return await self.simulate(made, until, timeout_s, max_bytes)
+
+    async def simulate(
+        self, made: Build, until: Callable[[str], bool], timeout_s: float, max_bytes: int = 65536
+    ) -> Simulation:
+        return await simulate(
+            self.profile, made, self.workdir, self.sandbox, timeout_s=timeout_s, max_bytes=max_bytes, until=until
+        )
+
+
+@pytest.fixture
+def bench(stm32: Profile, best: Sandbox, tmp_path: Path) -> Bench:
+    """The quick one: stm32f405 in the best sandbox of this host."""
+    return Bench(stm32, best, tmp_path)
+
+
+async def test_the_output_is_judged_beside_the_event_loop(bench: Bench) -> None:
+    """A pattern may take its time over a flood; meanwhile the runner's presence would have expired."""
+    judges: set[threading.Thread] = set()
+
+    def until(output: str) -> bool:
+        judges.add(threading.current_thread())
+        return "-42" in output
+
+    assert (await bench.run(HELLO, until)).outcome is Outcome.PASSED
+    assert threading.main_thread() not in judges
+
+
+async def test_a_folder_named_as_a_file_is_refused_with_a_sentence(bench: Bench) -> None:
+    made = await bench.build({"a.c": SILENT, "a.c/b.h": ""})
+    assert made.diagnostics == "'a.c/b.h' lies in a folder of the same name as another file"
+
+
+async def test_firmware_is_built_booted_and_ended_as_soon_as_it_showed_enough(
+    profile: Profile, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    simulation = await Bench(profile, sandbox, tmp_path).run(HELLO, lambda output: "0x0000beef" in output)
+    assert simulation.failure is None
+    assert simulation.outcome is Outcome.PASSED
+    assert simulation.output.endswith(f"BOOT {profile.name}\r\n-42 0x0000beef\r\n")
+    assert simulation.exit_code is None
+    assert simulation.simulator_error == ""
+    assert simulation.duration_s < 4
+
+
+async def test_the_image_is_what_is_flashed_and_its_sizes_are_told(bench: Bench) -> None:
+    made = await bench.build({"main.c": HELLO})
+    assert made.image is not None
+    assert made.elf is not None
+    assert made.flash_bytes == made.image.stat().st_size
+    assert made.elf.read_bytes().startswith(b"\x7fELF")
+    assert made.ram_bytes == 4104  # 4 KiB of stack, 4 bytes of data, aligned to 8
+    assert (made.flash_limit_bytes, made.ram_limit_bytes) == (1 << 20, 128 << 10)
+    assert made.over_budget is None
+
+
+async def test_the_same_sources_make_the_same_image_in_any_directory(
+    profile: Profile, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    images = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        made = await Bench(profile, sandbox, tmp_path / name).build({"main.c": HELLO})
+        assert made.image is not None, made.diagnostics
+        images.append(made.image.read_bytes())
+    assert images[0] == images[1]
+
+
+async def test_an_error_is_told_with_its_file_and_line_and_no_path_of_the_host(
+    profile: Profile, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    made = await Bench(profile, sandbox, tmp_path).build(
+        {"main.c": '#include "led.h"\nint main(void) { return led; }\n', "led.h": "#pragma once\nint lamp;\n"}
+    )
+    assert not made.ok
+    assert made.image is None
+    assert "main.c:2:25: error: 'led' undeclared" in made.diagnostics
+    assert str(tmp_path) not in made.diagnostics
+
+
+async def test_an_undefined_function_is_told_by_the_linker(sandbox: Sandbox, stm32: Profile, tmp_path: Path) -> None:
+    made = await Bench(stm32, sandbox, tmp_path).build(
+        {"src/main.c": "void led(void);\nint main(void) { led(); return 0; }"}
+    )
+    assert not made.ok
+    assert "src/main.c:2: undefined reference to `led'" in made.diagnostics
+    assert "/usr" not in made.diagnostics
+    assert str(tmp_path) not in made.diagnostics
+
+
+async def test_warnings_are_told_and_fail_nothing(bench: Bench) -> None:
+    made = await bench.build({"main.c": "int main(void) { int unused; return 0; }"})
+    assert made.ok
+    assert "main.c:1:22: warning: unused variable 'unused'" in made.diagnostics
+
+
+async def test_ram_over_its_budget_is_told_with_the_number_of_bytes(
+    profile: Profile, best: Sandbox, tmp_path: Path
+) -> None:
+    source = '#include "board.h"\nstatic volatile char big[200000]; int main(void) { board_init(); return big[7]; }'
+    made = await Bench(profile, best, tmp_path).build({"main.c": source})
+    assert not made.ok
+    assert made.over_budget is not None
+    assert made.over_budget.startswith("RAM needs 204" if profile.name == "stm32f405" else "DRAM needs 208")
+    assert made.ram_bytes > 200_000
+
+
+async def test_flash_over_its_budget_is_told(bench: Bench) -> None:
+    made = await bench.build({"main.c": main_with(""), "big.s": '.section .vectors,"a"\n.fill 1100000, 1, 7\n'})
+    assert not made.ok
+    assert made.over_budget is not None
+    assert made.over_budget.startswith("FLASH needs 1100")
+    assert made.flash_bytes > made.flash_limit_bytes
+
+
+async def test_data_in_a_section_of_the_authors_own_has_its_value(
+    profile: Profile, best: Sandbox, tmp_path: Path
+) -> None:
+    own = '__attribute__((section("calibration"))) volatile int factor = 5, zero = 0;\n'
+    body = 'uart_put_i32(factor); uart_put_i32(zero); uart_puts(" done\\r\\n");'
+    simulation = await Bench(profile, best, tmp_path).run(own + main_with(body), lambda output: "done" in output)
+    assert "50 done" in simulation.output
+
+
+@pytest.mark.parametrize(
+    ("sources", "sentence"),
+    [
+        ({}, "nothing to compile"),
+        ({"a.h": ""}, "nothing to compile"),
+        ({"../main.c": ""}, "no legal file name"),
+        ({"/tmp/main.c": ""}, "no legal file name"),
+        ({"a/../../main.c": ""}, "no legal file name"),
+        ({"-fplugin=x.c": ""}, "no legal file name"),
+        ({"main.c": "", "link.ld": ""}, "no legal file name"),
+        ({"board/main.c": ""}, "the board's own file"),
+        ({"board.h": "", "main.c": ""}, "the board's own file"),
+        ({f"f{n}.c": "" for n in range(33)}, "33 files are too many"),
+        ({"main.c": " " * 262_145}, "larger than 262144 bytes"),
+        ({f"f{n}.c": " " * 250_000 for n in range(5)}, "all files together"),
+    ],
+)
+async def test_illegal_sources_are_refused_with_a_sentence(
+    bench: Bench, sources: dict[str, str], sentence: str
+) -> None:
+    made = await bench.build(sources)
+    assert not made.ok
+    assert sentence in made.diagnostics
+    assert list(bench.workdir.iterdir()) == []
+
+
+async def test_a_missing_compiler_is_told_with_its_package(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    made = await bench.build({"main.c": HELLO})
+    assert "arm-none-eabi-gcc is missing (compiles for stm32f405): install gcc-arm-none-eabi" in made.diagnostics
+
+
+async def test_a_build_that_takes_too_long_is_stopped(bench: Bench) -> None:
+    made = await bench.build(
+        {"main.c": main_with(""), "slow.s": ".rept 50000\n.rept 5000\n.set x, 1\n.endr\n.endr\n"}, timeout_s=0.5
+    )
+    assert made.diagnostics == "the build was stopped after 0.5 s"
+    assert made.duration_s < 3
+
+
+async def test_a_fault_is_a_crash_and_is_told_apart_from_the_output(
+    profile: Profile, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    bad = main_with("delay_ms(1); *(volatile uint32_t *)0xF0000000u = 1;")
+    simulation = await Bench(profile, sandbox, tmp_path).run(bad)
+    assert simulation.outcome is Outcome.CRASHED
+    assert simulation.exit_code in {134, -6}
+    assert "BOOT" in simulation.output
+    assert simulation.failure is not None
+    assert simulation.failure.startswith("the firmware crashed: ")
+    assert simulation.simulator_error
+    assert simulation.simulator_error not in simulation.output
+
+
+async def test_the_fault_report_names_the_place(bench: Bench) -> None:
+    simulation = await bench.run(main_with("*(volatile uint32_t *)0xF0000000u = 1;"))
+    assert "FAULT pc=0x080" in simulation.output
+    assert "Lockup" in simulation.simulator_error
+
+
+async def test_a_crash_right_after_all_was_shown_is_a_crash(bench: Bench) -> None:
+    bad = main_with("delay_ms(50); *(volatile uint32_t *)0xF0000000u = 1;")
+    simulation = await bench.run(bad, lambda output: "BOOT" in output)
+    assert simulation.outcome is Outcome.CRASHED
+
+
+async def test_an_image_without_a_vector_table_is_a_crash(bench: Bench) -> None:
+    made = await bench.build({"main.c": HELLO})
+    assert made.image is not None
+    made.image.write_bytes(bytes(1024))
+    simulation = await bench.simulate(made, lambda output: True, 5.0)
+    assert (simulation.outcome, simulation.output) == (Outcome.CRASHED, "")
+
+
+async def test_an_image_that_is_no_image_is_refused(profile: Profile, sandbox: Sandbox, tmp_path: Path) -> None:
+    bench = Bench(profile, sandbox, tmp_path)
+    made = await bench.build({"main.c": HELLO})
+    assert made.image is not None
+    made.image.unlink()
+    simulation = await bench.simulate(made, lambda output: True, 5.0)
+    assert simulation.outcome is Outcome.REFUSED
+    assert simulation.failure is not None
+    assert "firmware.bin" in simulation.failure
+
+
+async def test_a_flood_is_cut_at_its_cap(profile: Profile, sandbox: Sandbox, tmp_path: Path) -> None:
+    simulation = await Bench(profile, sandbox, tmp_path).run(FLOOD, max_bytes=10_000, timeout_s=20)
+    assert simulation.outcome is Outcome.FLOODED
+    assert len(simulation.output) == 10_000
+    assert simulation.duration_s < 15
+
+
+async def test_a_silent_endless_loop_ends_at_its_deadline(bench: Bench) -> None:
+    simulation = await bench.run(SILENT, timeout_s=0.5)
+    assert simulation.outcome is Outcome.TIMEOUT
+    assert simulation.failure == "the firmware printed nothing"
+    assert 0.5 <= simulation.duration_s < 1.5
+    assert simulation.simulator_error == ""
+
+
+async def test_what_follows_soon_after_enough_was_seen_is_still_seen(bench: Bench) -> None:
+    simulation = await bench.run(main_with('delay_ms(40); uart_puts("PANIC");'), lambda output: "BOOT" in output)
+    assert simulation.outcome is Outcome.PASSED
+    assert "PANIC" in simulation.output
+
+
+async def test_a_waiting_board_leaves_the_processor_alone(bench: Bench) -> None:
+    before = psutil.Process().children(recursive=True)
+    used_s: list[float] = []
+
+    def until(output: str) -> bool:
+        children = psutil.Process().children(recursive=True)
+        used_s.extend(sum(one.cpu_times()[:2]) for one in children if one not in before and one.name()[:4] == "qemu")
+        return "100" in output
+
+    source = 'for (uint32_t i = 0;; i++) { uart_put_u32(i); uart_puts(" "); delay_ms(10); }'
+    simulation = await bench.run(main_with(source), until)
+    assert simulation.outcome is Outcome.PASSED
+    assert 0.9 <= simulation.duration_s < 3  # 100 times 10 ms, on the simulator's clock
+    assert used_s[-1] < 0.5
+
+
+@pytest.mark.parametrize("secret", ["/etc/passwd", "/etc/hostname", "/proc/1/root/etc/passwd", "../../../etc/passwd"])
+async def test_a_file_of_the_host_can_not_be_built_in(
+    stm32: Profile, fenced: Sandbox, tmp_path: Path, secret: str
+) -> None:
+    theft = f'.section .rodata\n.incbin "{secret}"\n'
+    made = await Bench(stm32, fenced, tmp_path).build({"main.c": HELLO, "theft.s": theft})
+    assert not made.ok
+    assert "theft.s:2: Error: file not found" in made.diagnostics
+
+
+async def test_the_fence_has_no_network_and_one_writable_directory(fenced: Sandbox, tmp_path: Path) -> None:
+    script = "tail -n +3 /proc/net/dev | cut -d: -f1; touch /usr/x 2>/dev/null && echo usr; touch here && ls; ls /home /root 2>/dev/null; true"
+    limits = Limits(cpu_s=5, address_bytes=1 << 30, file_bytes=1 << 20)
+    finished = await fenced.run(["bash", "-c", script], workdir=tmp_path, limits=limits, max_bytes=4096)
+    assert finished.stdout.split() == ["lo", "here"]
+
+
+async def test_limits_hold_in_every_sandbox(sandbox: Sandbox, tmp_path: Path) -> None:
+    limits = Limits(cpu_s=1, address_bytes=1 << 30, file_bytes=4096)
+    big = await sandbox.run(
+        ["dd", "if=/dev/zero", "of=big", "bs=1k", "count=64"], workdir=tmp_path, limits=limits, max_bytes=4096
+    )
+    assert big.returncode != 0
+    assert (tmp_path / "big").stat().st_size == 4096
+    busy = await sandbox.run(["bash", "-c", "while :; do :; done"], workdir=tmp_path, limits=limits, max_bytes=4096)
+    assert busy.returncode in {137, -9, 152, -24}
+
+
+async def test_no_secret_of_the_service_is_in_the_environment(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "not for you")
+    limits = Limits(cpu_s=5, address_bytes=1 << 30, file_bytes=4096)
+    finished = await sandbox.run(["env"], workdir=tmp_path, limits=limits, max_bytes=4096)
+    assert "not for you" not in finished.stdout
+    assert "PATH=" in finished.stdout
+
+
+async def test_a_cancel_ends_the_simulator_at_once(profile: Profile, sandbox: Sandbox, tmp_path: Path) -> None:
+    before = set(psutil.Process().children(recursive=True))
+    running = asyncio.Event()
+
+    def until(output: str) -> bool:
+        running.set()
+        return False
+
+    bench = Bench(profile, sandbox, tmp_path)
+    made = await bench.build({"main.c": HELLO})
+    task = asyncio.create_task(bench.simulate(made, until, 60.0))
+    await asyncio.wait_for(running.wait(), 10)
+    started = [one for one in psutil.Process().children(recursive=True) if one not in before]
+    assert started
+    cancelled_at = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - cancelled_at < 1.0
+    _, alive = psutil.wait_procs(started, timeout=1.0)
+    assert alive == []
+
+
+async def test_a_word_that_names_no_sandbox_is_refused() -> None:
+    with pytest.raises(ValueError, match="BENCHWIRE_SANDBOX is auto, bwrap or limits, not 'docker'"):
+        await sandboxes.detect("docker")
+
+
+async def test_without_bubblewrap_the_limits_remain_and_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    found = await sandboxes.detect("auto")
+    assert (found.kind, found.reason) == (Kind.LIMITS, "bubblewrap is not installed (package bubblewrap)")
+    with pytest.raises(sandboxes.SandboxUnavailable, match="BENCHWIRE_SANDBOX=bwrap, but bubblewrap is not installed"):
+        await sandboxes.detect("bwrap")
+
+
+WANTED = [
+    Assertion(name="counts to five", pattern="^count 5$", kind=Meant.REGEX),
+    Assertion(name="tests itself", pattern="SELFTEST PASS"),
+    Assertion(name="no failure", pattern="SELFTEST FAIL", kind=Meant.ABSENT),
+    Assertion(name="heart beats", pattern="tick 1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("file", "failing"),
+    [
+        ("stm32f405_2.c", ["counts to five", "tests itself", "no failure"]),
+        ("stm32f405_3.c", []),
+        ("esp32c3_1.c", ["tests itself"]),
+        ("esp32c3_2.c", []),
+    ],
+)
+async def test_a_prepared_firmware_behaves_as_its_number_says(
+    best: Sandbox, tmp_path: Path, file: str, failing: list[str]
+) -> None:
+    profile = loaded(file.split("_", maxsplit=1)[0])
+    boots = Assertion(name="boots", pattern=f"BOOT {profile.name}")
+    wanted = [boots, *WANTED]
+    source = (SCRIPTED / file).read_text()
+    simulation = await Bench(profile, best, tmp_path).run(source, partial(satisfied, assertions=wanted), timeout_s=3.0)
+    assert simulation.failure is None
+    assert simulation.outcome is (Outcome.TIMEOUT if failing else Outcome.PASSED)
+    assert [result.name for result in judge(simulation.output, wanted) if not result.passed] == failing
+
+
+async def test_the_first_prepared_firmware_for_the_stm32_does_not_compile(bench: Bench) -> None:
+    made = await bench.build({"main.c": (SCRIPTED / "stm32f405_1.c").read_text()})
+    assert not made.ok
+    assert "main.c:14:24: error: expected ';' before 'uart_puts'" in made.diagnostics

@@ -1,0 +1,460 @@
+"""Firmware tasks, with a real runner, the real compiler and QEMU, and an endpoint that answers from a script."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from benchwire.events.blobs import Blobs
+from benchwire.events.bus import Bus
+from benchwire.events.catalog import filter_of
+from benchwire.events.device import DeviceAttached, DeviceLeased, DeviceReleased
+from benchwire.events.event import Artifact, Event
+from benchwire.events.flash import FlashCancelRequested, FlashCompleted, FlashFailed, FlashRequested
+from benchwire.events.follow import follow
+from benchwire.events.live import SerialLine
+from benchwire.events.log import Log, Recorded, recorded
+from benchwire.events.presence import Presence, Present
+from benchwire.events.task import (
+    Assertion,
+    NodeCompiled,
+    NodeDeployed,
+    NodeDeploying,
+    NodeFailed,
+    NodeGenerated,
+    NodeImageStored,
+    NodeRetried,
+    NodeSimulated,
+    NodeSpec,
+    NodeStarted,
+    NodeSucceeded,
+    TaskCancelled,
+    TaskCancelRequested,
+    TaskClaimed,
+    TaskFailed,
+    TaskFinished,
+    TaskGuided,
+    TaskPlanned,
+    TaskRequested,
+)
+from benchwire.events.testing.eventually import eventually
+
+StartModel = Callable[[str], AbstractAsyncContextManager[str]]
+StartAgent = Callable[..., AbstractAsyncContextManager[asyncio.subprocess.Process]]
+Happened = Callable[[str], Awaitable[list[Event]]]
+
+OVER = (TaskFinished, TaskFailed, TaskCancelled)
+EVENTS = "bench.task.t-1.>"
+
+GOOD = '#include "board.h"\nint main(void) { board_init(); uart_puts("TEST PASS\\r\\n"); for (;;) { delay_ms(50); } }\n'
+SILENT = '#include "board.h"\nint main(void) { board_init(); for (;;) { delay_ms(50); } }\n'
+WRONG = GOOD.replace("TEST PASS", "TEST FAIL")
+BROKEN = GOOD.replace("board_init();", "board_init()")
+HUGE = GOOD.replace("int main", "static volatile char big[200000];\nint main").replace(
+    "for (;;)", "big[1] = 1; for (;;)"
+)
+
+
+def turn(code: str, *, attempt: int | None = None, fence: str = "```", more: str = "") -> str:
+    number = f"attempt = {attempt}\n" if attempt is not None else ""
+    return f"[[turn]]\n{number}{more}text = '''\nHere it is.\n{fence}c\n{code}{fence}\n'''\n"
+
+
+def requested(*nodes: NodeSpec, task_id: str = "t-1", **more: Any) -> TaskRequested:
+    fields = {"kind": "firmware", "prompt": "", "nodes": list(nodes), **more}
+    return TaskRequested(timestamp=datetime.now(UTC), task_id=task_id, **fields)
+
+
+def node(name: str = "node-1", **more: Any) -> NodeSpec:
+    fields = {"board": "stm32f405", "description": "a self-test", "deploy": False, **more}
+    return NodeSpec(node_id=name, **fields)
+
+
+async def end_of(happened: Happened, task_id: str = "t-1", *, within_s: float = 60) -> Event:
+    async def over() -> Event | None:
+        return next((one for one in await happened(f"bench.task.{task_id}.>") if isinstance(one, OVER)), None)
+
+    event: Event = await eventually(over, within_s=within_s, what=f"{task_id} to be over")
+    return event
+
+
+async def until(happened: Happened, kind: type[Event], *, within_s: float = 30) -> Event:
+    async def there() -> Event | None:
+        return next((one for one in await happened(EVENTS) if isinstance(one, kind)), None)
+
+    event: Event = await eventually(there, within_s=within_s, what=kind.__name__)
+    return event
+
+
+def simulators(process: asyncio.subprocess.Process) -> list[psutil.Process]:
+    """The QEMUs below a runner."""
+    found = psutil.Process(process.pid).children(recursive=True)
+    return [one for one in found if one.is_running() and one.name().startswith("qemu-system")]
+
+
+async def test_a_firmware_is_retried_with_what_failed_until_it_passes(
+    bus: Bus, log: Log, model: StartModel, agent: StartAgent, happened: Happened
+) -> None:
+    script = (
+        "[[turn]]\nattempt = 1\ntext = 'I would rather talk about it.'\n"
+        + turn(BROKEN, attempt=2) + turn(HUGE, attempt=3) + turn(SILENT, attempt=4)
+        + turn(WRONG, attempt=5) + turn(GOOD, attempt=6)
+    )  # fmt: skip
+    async with model(script) as url, agent(url=url):
+        await log.append(
+            requested(
+                prompt="a self-test", board="stm32f405", nodes=[node()], max_iterations=6, simulation_timeout_s=1.0
+            )
+        )
+        assert isinstance(await end_of(happened), TaskFinished)
+        events = await happened(EVENTS)
+        stored = next(one for one in events if isinstance(one, NodeImageStored))
+        image = await Blobs(bus).get(stored.image.digest)
+    assert len(image) == stored.image.size_bytes > 0
+    retried = [one for one in events if isinstance(one, NodeRetried)]
+    assert [one.stage for one in retried] == ["generate", "compile", "memory", "simulate", "assert"]
+    assert "expected ';'" in retried[1].feedback
+    assert "printed nothing" in retried[3].feedback
+    assert "'TEST PASS' was not seen" in retried[4].feedback
+    assert "TEST FAIL" in retried[4].feedback
+    kinds = [type(one) for one in events]
+    assert kinds[:5] == [TaskRequested, TaskClaimed, TaskPlanned, NodeStarted, NodeRetried]
+    assert kinds[-6:] == [NodeGenerated, NodeCompiled, NodeSimulated, NodeImageStored, NodeSucceeded, TaskFinished]
+    assert stored.iteration == 6
+
+
+async def test_what_is_asked_again_holds_the_feedback_and_the_guidance(
+    log: Log, model: StartModel, agent: StartAgent, happened: Happened
+) -> None:
+    # The second turn only answers to the compiler's words and the person's; without them there is no code in any answer.
+    script = turn(BROKEN, attempt=1, more="delay_s = 2\n") + turn(
+        GOOD, attempt=2, more="contains = [\"expected ';'\", 'mind the semicolon', 'Board profile: stm32f405']\n"
+    )
+    async with model(script) as url, agent(url=url):
+        await log.append(requested(node(), max_iterations=2))
+        await until(happened, NodeStarted)
+        await log.append(TaskGuided(timestamp=datetime.now(UTC), task_id="t-1", guidance="mind the semicolon"))
+        assert isinstance(await end_of(happened), TaskFinished)
+
+
+async def test_a_node_that_never_passes_fails_with_its_last_failure(
+    log: Log, model: StartModel, agent: StartAgent, happened: Happened
+) -> None:
+    async with model(turn(BROKEN)) as url, agent(url=url):
+        await log.append(requested(node(), max_iterations=2))
+        end = await end_of(happened)
+    assert isinstance(end, TaskFailed)
+    assert "none of 2 iterations passed" in end.reason
+    assert "expected ';'" in end.reason
+
+
+async def test_sources_of_a_person_are_tried_once_and_need_no_model(
+    log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    async with agent():
+        await log.append(requested(node("good", sources={"main.c": GOOD}), node("bad", sources={"main.c": BROKEN})))
+        end = await end_of(happened)
+    assert isinstance(end, TaskFailed)
+    assert end.reason.startswith("bad: It does not compile")
+    events = await happened(EVENTS)
+    assert [one.node_id for one in events if isinstance(one, NodeSucceeded)] == ["good"]
+    assert [one.model for one in events if isinstance(one, NodeGenerated)] == [None, None]
+    assert not [one for one in events if isinstance(one, NodeRetried)]
+
+
+async def test_without_a_model_a_task_with_only_a_prompt_fails_at_once(
+    log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    async with agent():
+        await log.append(requested(prompt="blink", board="stm32f405"))
+        end = await end_of(happened, within_s=5)
+    assert isinstance(end, TaskFailed)
+    assert "ANTHROPIC_API_KEY" in end.reason
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"kind": "code"}, "kind 'code' are not made"),
+        ({"board": "toaster"}, "no board profile is called 'toaster'"),
+        ({}, "names no board"),
+    ],
+)
+async def test_a_task_that_cannot_be_planned_fails_with_the_reason(
+    log: Log, agent: StartAgent, happened: Happened, fields: dict[str, str], sentence: str
+) -> None:
+    async with agent():
+        await log.append(requested(prompt="blink", **fields))
+        end = await end_of(happened, within_s=10)
+    assert isinstance(end, TaskFailed)
+    assert sentence in end.reason
+
+
+async def test_a_cancel_in_the_middle_of_a_simulation_ends_it_at_once(
+    log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    async with agent() as process:
+        await log.append(requested(node(sources={"main.c": SILENT}), simulation_timeout_s=120.0))
+        await eventually(lambda: simulators(process), within_s=30, what="QEMU to run")
+        (qemu,) = simulators(process)
+        started = time.monotonic()
+        await log.append(TaskCancelRequested(timestamp=datetime.now(UTC), task_id="t-1", reason="enough"))
+        end = await end_of(happened)
+        assert time.monotonic() - started < 2
+        assert not qemu.is_running()
+    assert isinstance(end, TaskCancelled)
+    assert end.reason == "enough"
+
+
+async def test_a_cancel_in_the_middle_of_a_model_call_ends_it_at_once(
+    log: Log, model: StartModel, agent: StartAgent, happened: Happened
+) -> None:
+    async with model(turn(GOOD, more="pause_s = 30\n")) as url, agent(url=url):
+        await log.append(requested(node()))
+        await until(happened, NodeStarted)
+        started = time.monotonic()
+        await log.append(TaskCancelRequested(timestamp=datetime.now(UTC), task_id="t-1"))
+        assert isinstance(await end_of(happened), TaskCancelled)
+        assert time.monotonic() - started < 2
+
+
+async def test_without_a_board_a_node_fails_in_bounded_time(log: Log, agent: StartAgent, happened: Happened) -> None:
+    async with agent(board_wait_s="0.5"):
+        await log.append(requested(node(sources={"main.c": GOOD}, deploy=True)))
+        end = await end_of(happened, within_s=20)
+    assert isinstance(end, TaskFailed)
+    assert "no stm32f405 board is attached" in end.reason
+    assert [type(one) for one in (await happened(EVENTS))[-3:]] == [NodeImageStored, NodeFailed, TaskFailed]
+
+
+async def test_a_runner_that_is_killed_in_the_middle_leaves_nothing_undone(
+    log: Log, model: StartModel, agent: StartAgent, happened: Happened
+) -> None:
+    slow = turn(GOOD, more="contains = 'second'\ntimes = 1\npause_s = 60\n") + turn(GOOD)
+    async with model(slow) as url:
+        async with agent(url=url, ack_wait_s="3") as process:
+            await log.append(
+                requested(node("first", sources={"main.c": GOOD}), node("second", description="the second"))
+            )
+            await until(happened, NodeSucceeded)
+            process.kill()
+            await process.wait()
+        async with agent(url=url, ack_wait_s="3"):
+            assert isinstance(await end_of(happened), TaskFinished)
+    events = await happened(EVENTS)
+    assert [one.attempt for one in events if isinstance(one, TaskClaimed)] == [1, 2]
+    assert sorted((one.node_id, one.attempt) for one in events if isinstance(one, NodeStarted)) == [
+        ("first", 1),
+        ("second", 1),
+        ("second", 2),
+    ]
+    assert sorted(one.node_id for one in events if isinstance(one, NodeSucceeded)) == ["first", "second"]
+
+
+class Host:
+    """The host of one board, played by the test: it writes what a flash agent writes, and the board prints what it is told."""
+
+    def __init__(self, bus: Bus, prints: str | None) -> None:
+        self.bus = bus
+        self.log = Log(bus)
+        self.prints = prints
+        self.jobs: list[FlashRequested] = []
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> Any:
+        device = DeviceAttached(timestamp=datetime.now(UTC), host="lab-1", device="board-1", profile="stm32f405")
+        present = Present(service="flash-agent", name="lab-1", version="0", pid=1)
+        await self.log.append(device)
+        async with Presence(self.bus).announced(present):
+            flashing = asyncio.create_task(self._flash())
+            try:
+                yield self
+            finally:
+                flashing.cancel()
+                await asyncio.wait([flashing])
+
+    async def _flash(self) -> None:
+        async for batch in follow(self.bus, [filter_of(FlashRequested, host="lab-1")]):
+            for message in batch.messages:
+                one = recorded(message)
+                assert isinstance(one, Recorded)
+                assert isinstance(one.event, FlashRequested)
+                await self._done(one.event)
+
+    async def _done(self, job: FlashRequested) -> None:
+        self.jobs.append(job)
+        ids = {"host": job.host, "job_id": job.job_id, "device": job.device}
+        now = datetime.now(UTC)
+        if self.prints == "flash fails":
+            failed = FlashFailed(timestamp=now, code="x", error="no probe", flash_state="untouched", **ids)
+            await self.log.append(failed)
+            return
+        if self.prints is None:
+            return
+        stale = SerialLine(
+            timestamp=now, host=job.host, device=job.device, line="TEST PASS", number=1, job_id="job_before"
+        )
+        await self.log.sample(stale)
+        fresh = SerialLine(
+            timestamp=now, host=job.host, device=job.device, line=self.prints, number=2, job_id=job.job_id
+        )
+        await self.log.sample(fresh)
+        await self.log.append(
+            FlashCompleted(timestamp=now, total_bytes=job.image.size_bytes, duration_s=0.1, verified_by="crc", **ids)
+        )
+
+
+async def test_an_image_is_deployed_and_the_line_of_its_own_boot_proves_it(
+    bus: Bus, log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    async with agent(), Host(bus, "all is well: TEST PASS").running() as host:
+        expecting = node(
+            sources={"main.c": GOOD}, deploy=True, assertions=[Assertion(name="pass", pattern="TEST PASS")]
+        )
+        await log.append(requested(expecting))
+        assert isinstance(await end_of(happened), TaskFinished)
+    (deploying,) = [one for one in await happened(EVENTS) if isinstance(one, NodeDeploying)]
+    (deployed,) = [one for one in await happened(EVENTS) if isinstance(one, NodeDeployed)]
+    (job,) = host.jobs
+    assert deployed.line == "all is well: TEST PASS"
+    assert deployed.job_id == deploying.job_id == job.job_id
+    assert (job.profile, job.address, job.task_id, job.node_id) == ("stm32f405", 0x08000000, "t-1", "node-1")
+    lease = [type(one) for one in await happened("bench.device.>")]
+    assert lease == [DeviceAttached, DeviceLeased, DeviceReleased]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [("something else", "It printed: something else"), ("flash fails", "flashing board-1 on lab-1 failed: no probe")],
+)
+async def test_a_board_that_does_not_do_as_expected_fails_the_node(
+    bus: Bus, log: Log, agent: StartAgent, happened: Happened, case: tuple[str, str]
+) -> None:
+    prints, sentence = case
+    async with agent(line_wait_s="0.5"), Host(bus, prints).running():
+        await log.append(requested(node(sources={"main.c": GOOD}, deploy=True, expect="TEST PASS")))
+        end = await end_of(happened)
+    assert isinstance(end, TaskFailed)
+    assert sentence in end.reason
+
+
+async def test_two_nodes_share_the_only_board_one_after_the_other(
+    bus: Bus, log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    async with agent(), Host(bus, "TEST PASS").running() as host:
+        await log.append(requested(*[node(f"node-{one}", sources={"main.c": GOOD}, deploy=True) for one in range(2)]))
+        assert isinstance(await end_of(happened), TaskFinished)
+    assert len(host.jobs) == 2
+    lease = [type(one) for one in await happened("bench.device.>")]
+    assert lease == [DeviceAttached, DeviceLeased, DeviceReleased, DeviceLeased, DeviceReleased]
+
+
+async def test_a_cancelled_task_takes_its_flash_job_along(
+    bus: Bus, log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    async with agent(), Host(bus, None).running() as host:
+        await log.append(requested(node(sources={"main.c": GOOD}, deploy=True)))
+        await eventually(lambda: host.jobs, within_s=30, what="a flash job")
+        await log.append(TaskCancelRequested(timestamp=datetime.now(UTC), task_id="t-1"))
+        assert isinstance(await end_of(happened), TaskCancelled)
+    flash = [type(one) for one in await happened("bench.flash.>")]
+    assert flash == [FlashRequested, FlashCancelRequested]
+
+
+async def test_a_runner_that_comes_back_follows_the_flash_job_instead_of_asking_twice(
+    bus: Bus, log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    host = Host(bus, None)
+    async with host.running():
+        async with agent(ack_wait_s="3") as process:
+            await log.append(requested(node(sources={"main.c": GOOD}, deploy=True)))
+            await eventually(lambda: host.jobs, within_s=30, what="a flash job")
+            process.kill()
+            await process.wait()
+        host.prints = "TEST PASS"
+        await host._done(host.jobs[0])
+        async with agent(ack_wait_s="3"):
+            assert isinstance(await end_of(happened), TaskFinished)
+    flash = [type(one) for one in await happened("bench.flash.>")]
+    assert flash == [FlashRequested, FlashCompleted]
+
+
+async def test_a_compiler_that_is_missing_is_said_before_the_model_is_asked(
+    log: Log, agent: StartAgent, happened: Happened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    async with agent(url="http://127.0.0.1:9"):
+        await log.append(requested(node()))
+        end = await end_of(happened)
+    assert isinstance(end, TaskFailed)
+    assert "arm-none-eabi-gcc is missing" in end.reason
+    assert not [one for one in await happened(EVENTS) if isinstance(one, NodeGenerated)]
+
+
+async def test_a_work_directory_that_cannot_be_written_fails_the_node_with_a_sentence(
+    log: Log, agent: StartAgent, happened: Happened, tmp_path: Path
+) -> None:
+    home = tmp_path / "runner-1" / "agent"
+    home.mkdir(parents=True)
+    (home / "builds").write_text("in the way")
+    async with agent():
+        await log.append(requested(node(sources={"main.c": GOOD})))
+        end = await end_of(happened)
+    assert isinstance(end, TaskFailed)
+    assert "could not work on it: [Errno" in end.reason
+    assert [one.node_id for one in await happened(EVENTS) if isinstance(one, NodeFailed)] == ["node-1"]
+
+
+async def test_a_task_whose_plan_is_too_large_for_the_log_ends_with_a_sentence(
+    log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    nodes = [node(f"n{number}", description="") for number in range(20)]
+    async with agent(url="http://127.0.0.1:9"):
+        await log.append(requested(*nodes, prompt="x" * 100_000))
+        end = await end_of(happened)
+    assert isinstance(end, TaskFailed)
+    assert "more than the log takes in one piece" in end.reason
+
+
+async def test_a_task_that_is_cancelled_after_its_runner_died_takes_its_flash_job_along(
+    log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    now = datetime.now(UTC)
+    await log.append(requested(node(sources={"main.c": GOOD}, deploy=True)))
+    await log.append(TaskClaimed(timestamp=now, task_id="t-1", runner="dead"))
+    names = {"host": "lab-1", "device": "board-1", "job_id": "job_1"}
+    await log.append(NodeDeploying(timestamp=now, task_id="t-1", node_id="node-1", **names))
+    image = Artifact(digest="0" * 64, size_bytes=1, name="image")
+    await log.append(FlashRequested(timestamp=now, image=image, address=0, **names))
+    await log.append(TaskCancelRequested(timestamp=now, task_id="t-1"))
+    async with agent():
+        assert isinstance(await end_of(happened), TaskCancelled)
+
+        async def taken_along() -> bool:
+            return any(isinstance(one, FlashCancelRequested) for one in await happened("bench.flash.>"))
+
+        await eventually(taken_along, within_s=10)
+
+
+async def test_a_board_that_a_killed_runner_had_leased_for_the_node_is_the_one_that_is_taken(
+    bus: Bus, log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    """Another one was taken, and the first stayed leased for a task that was over."""
+    on: dict[str, Any] = {"timestamp": datetime.now(UTC), "host": "lab-1"}
+    expires_at = datetime.now(UTC) + timedelta(minutes=5)
+    async with agent(), Host(bus, "TEST PASS").running() as host:
+        for device in ("board-0", "board-2"):
+            await log.append(DeviceAttached(device=device, profile="stm32f405", **on))
+        lease = DeviceLeased(device="board-2", lease_id="before", holder="t-1/node-1", expires_at=expires_at, **on)
+        await log.append(lease)
+        await log.append(requested(node(sources={"main.c": GOOD}, deploy=True)))
+        assert isinstance(await end_of(happened), TaskFinished)
+    assert [one.device for one in host.jobs] == ["board-2"]
+    assert isinstance((await happened("bench.device.lab-1.board-2.*"))[-1], DeviceReleased)

@@ -1,0 +1,23 @@
+import subprocess
+from pathlib import Path
+
+from benchwire.agent.sandbox import WORKDIR, Kind, Sandbox, sweep
+
+
+def test_what_a_killed_runner_left_is_ended_by_the_next_one_and_nothing_of_another_data_directory(
+    tmp_path: Path,
+) -> None:
+    sandbox = Sandbox(kind=Kind.LIMITS)
+    mine, others = tmp_path / "mine" / "builds" / "one", tmp_path / "mine-too" / "builds" / "one"
+    left = [
+        subprocess.Popen(["sleep", "600"], env=dict(sandbox.environment(place)), start_new_session=True)
+        for place in (mine, others)
+    ]
+    try:
+        sweep(WORKDIR, f"{tmp_path / 'mine'}/")
+        assert left[0].wait(timeout=5) == -9
+        assert left[1].poll() is None
+    finally:
+        for one in left:
+            one.kill()
+            one.wait()

@@ -1,0 +1,65 @@
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchwire.documents.commands import Received
+from benchwire.documents.projection import SCHEMA
+from benchwire.documents.store import Store
+from benchwire.events.blobs import Blobs
+from benchwire.events.bus import Bus
+from benchwire.events.document import DocumentCreated
+from benchwire.events.event import Event
+from benchwire.events.log import Log
+from benchwire.events.projection import Projection
+
+NOW = datetime(2026, 1, 17, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+async def store(bus: Bus, tmp_path: Path) -> AsyncIterator[Store]:
+    projection = Projection(bus, tmp_path / "projection.sqlite", SCHEMA)
+    async with projection.running():
+        yield Store(bus, projection, incoming=tmp_path, max_bytes=1000, base_url="http://here")
+
+
+async def test_an_upload_whose_bytes_are_freed_just_before_its_event_puts_them_again(
+    store: Store, bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another host's delete of the same bytes may have asked who needs them, and found nobody, before the event was there."""
+    file = tmp_path / "upload"
+    file.write_bytes(b"same")
+    artifact = await Blobs(bus).put(file, name="a")
+    append = Log.append
+
+    async def late(log: Log, event: Event, **given: Any) -> int:
+        await Blobs(bus).delete(artifact.digest)
+        return await append(log, event, **given)
+
+    monkeypatch.setattr(Log, "append", late)
+    received = Received(filename="a", content_type="text/plain", size_bytes=4, digest=artifact.digest)
+    made = await store.create(received, file)
+    assert await Blobs(bus).get(made.digest) == b"same"
+
+
+async def test_bytes_of_a_document_that_came_a_moment_ago_on_another_host_are_not_freed(
+    store: Store, bus: Bus, log: Log, tmp_path: Path
+) -> None:
+    """Whether bytes are needed must not be read from rows that do not have that document yet."""
+    artifact = await Blobs(bus).put(b"just here", name="a")
+    event = DocumentCreated(
+        timestamp=NOW, document_id="doc_1", filename="a", content_type="text/plain", size_bytes=9, digest=artifact.digest
+    )  # fmt: skip
+    with sqlite3.connect(tmp_path / "projection.sqlite", isolation_level=None) as holding:
+        holding.execute("BEGIN IMMEDIATE")  # keeps the projection behind the log for as long as we like
+        await log.append(event)
+        freeing = asyncio.create_task(store.freeing.free(artifact.digest))
+        await asyncio.wait([freeing], timeout=0.3)
+        holding.execute("ROLLBACK")
+    holding.close()
+    await freeing
+    assert await Blobs(bus).has(artifact.digest)

@@ -1,0 +1,107 @@
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from benchwire.events import nats_server
+from benchwire.events.bus import Bus, connected
+from benchwire.events.log import Log, Recorded
+from benchwire.events.projection import Projection, Schema, rows_of
+from benchwire.events.session import SessionStarted
+from benchwire.events.settings import NatsSettings
+from benchwire.events.testing.eventually import eventually
+
+NOW = datetime(2026, 1, 17, 12, 0, tzinfo=UTC)
+
+
+def apply(db: Database, one: Recorded) -> None:
+    if isinstance(one.event, SessionStarted):
+        if one.event.session_name == "poison":
+            raise ValueError("cannot be applied")
+        db.conn.execute("INSERT INTO sessions VALUES (?, ?)", (one.sequence, one.event.session_id))
+
+
+# No "IF NOT EXISTS": the tables are created once, with the file, and a restart finds them.
+SCHEMA = Schema(filters=["bench.session.>"], tables="CREATE TABLE sessions (seq INTEGER, id TEXT);", apply=apply)
+
+
+def started(session: str, name: str | None = None) -> SessionStarted:
+    return SessionStarted(timestamp=NOW, session_id=session, session_name=name)
+
+
+def ids(db: Database) -> list[str]:
+    return [row[0] for row in db.conn.execute("SELECT id FROM sessions ORDER BY seq")]
+
+
+async def test_a_reader_sees_what_it_waited_for_and_listeners_hear_it_after_the_commit(
+    log: Log, bus: Bus, tmp_path: Path
+) -> None:
+    projection = Projection(bus, tmp_path / "p.sqlite", SCHEMA)
+    heard: list[str] = []
+    projection.on_commit(lambda events: heard.extend(one.id for one in events))
+    async with projection.running():
+        sequence = await log.append(started("a"))
+        await projection.wait_for(sequence)
+        assert await projection.read(ids) == ["a"]
+        assert len(heard) == 1
+
+
+async def test_what_was_applied_is_not_applied_again_after_a_restart_and_a_rebuild_equals_it(
+    log: Log, bus: Bus, tmp_path: Path
+) -> None:
+    path = tmp_path / "p.sqlite"
+    for number in range(1200):
+        await log.append(started(f"s{number}"))
+    for _ in range(2):
+        async with Projection(bus, path, SCHEMA).running():
+            pass
+    live = rows_of(path)
+    assert len(live["sessions"]) == 1200
+    path.unlink()
+    async with Projection(bus, path, SCHEMA).running():
+        pass
+    assert rows_of(path) == live
+
+
+async def test_bodies_that_cannot_be_read_or_applied_are_parked_and_stop_nothing(
+    log: Log, bus: Bus, tmp_path: Path
+) -> None:
+    await bus.js.publish("bench.session.x.started", b'{"event_type":"session_start"}')
+    await bus.js.publish("bench.session.x.novelty", b'{"event_type":"novelty"}')
+    await bus.js.publish("bench.session.x.started", b"\xff not json")
+    await log.append(started("bad", "poison"))
+    await log.append(started("good"))
+    projection = Projection(bus, tmp_path / "p.sqlite", SCHEMA)
+    async with projection.running():
+        assert await projection.read(ids) == ["good"]
+        assert (projection.state.unknown, projection.state.malformed) == (1, 3)
+        assert projection.state.applied == 5
+
+
+async def test_a_server_that_is_killed_and_comes_back_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    async with nats_server.running(tmp_path / "nats") as server:
+        port = server.port
+        async with connected(NatsSettings(nats_url=server.url), name="t") as bus:
+            log = Log(bus)
+            projection = Projection(bus, tmp_path / "p.sqlite", SCHEMA)
+            async with projection.running():
+                await log.append(started("before"))
+                server.process.kill()
+                await server.process.wait()
+                writing = asyncio.create_task(log.append(started("meanwhile"), deadline_s=20))
+                async with nats_server.running(tmp_path / "nats", port=port):
+                    await writing
+                    last = await log.append(started("after"))
+                    await projection.wait_for(last, timeout_s=15)
+                    assert await projection.read(ids) == ["before", "meanwhile", "after"]
+                    await eventually(lambda: projection.state.behind == 0)
+
+
+async def test_a_projection_ends_when_it_is_told_to_even_if_an_event_arrives_at_that_moment(
+    log: Log, bus: Bus, tmp_path: Path
+) -> None:
+    """A service that wrote its last word and then stopped hung: the word's arrival swallowed the cancel."""
+    for number in range(20):
+        async with asyncio.timeout(10), Projection(bus, tmp_path / "p.sqlite", SCHEMA).running():
+            await log.append(started(f"last-{number}"))

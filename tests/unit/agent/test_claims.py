@@ -1,0 +1,151 @@
+"""Who takes a session, a task or a board: given what happened, when a runner asks, then this follows."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from benchwire.agent import commands, device, session, task
+from benchwire.agent.device import Device
+from benchwire.agent.errors import BoardTaken, HeldByAnother
+from benchwire.agent.session import Session
+from benchwire.agent.task import Task
+from benchwire.events.device import DeviceAttached, DeviceDetached, DeviceLeased, DeviceReleased
+from benchwire.events.event import Event
+from benchwire.events.session import (
+    SessionClaimed,
+    SessionDeleted,
+    SessionEnded,
+    SessionFailed,
+    SessionRequested,
+    SessionStopped,
+    SessionStopRequested,
+)
+from benchwire.events.task import (
+    TaskCancelled,
+    TaskCancelRequested,
+    TaskClaimed,
+    TaskFailed,
+    TaskFinished,
+    TaskRequested,
+)
+from benchwire.events.testing.samples import sample, samples
+
+NOW = datetime(2026, 1, 17, 12, tzinfo=UTC)
+ASKED = SessionRequested(timestamp=NOW, session_id="s", session_name="s", prompt="hello")
+STOP = SessionStopRequested(timestamp=NOW, session_id="s", reason="enough")
+TASK = TaskRequested(timestamp=NOW, task_id="t", kind="firmware")
+
+
+def claimed(runner: str = "other", attempt: int = 1) -> SessionClaimed:
+    return SessionClaimed(timestamp=NOW, session_id="s", runner=runner, attempt=attempt)
+
+
+def given(*events: Event) -> Session:
+    state = Session()
+    for event in events:
+        state = session.evolve(state, event)
+    return state
+
+
+def given_task(events: Sequence[Event]) -> Task:
+    state = Task()
+    for event in events:
+        state = task.evolve(state, event)
+    return state
+
+
+def take(state: Session, *gone: str) -> SessionClaimed | SessionStopped | None:
+    return commands.claim_session(state, "s", runner="me", gone=set(gone), now=NOW)
+
+
+def test_what_nobody_has_is_taken() -> None:
+    assert take(given(ASKED)) == claimed("me", 1)
+
+
+def test_what_another_has_is_left_alone_while_it_is_there() -> None:
+    with pytest.raises(HeldByAnother, match="other has it"):
+        take(given(ASKED, claimed()))
+
+
+def test_what_a_runner_left_behind_is_taken_over_with_the_next_attempt() -> None:
+    assert take(given(ASKED, claimed()), "other") == claimed("me", 2)
+
+
+def test_what_was_ours_before_a_restart_is_taken_again() -> None:
+    assert take(given(ASKED, claimed("me", 3))) == claimed("me", 4)
+
+
+@pytest.mark.parametrize("end", [SessionEnded, SessionFailed, SessionStopped, SessionDeleted])
+def test_what_is_over_is_left_as_it_is(end: type[Event]) -> None:
+    assert take(given(ASKED, claimed(), sample(end, session_id="s"))) is None
+
+
+def test_a_stop_before_the_claim_ends_it_without_a_run() -> None:
+    assert take(given(ASKED, STOP)) == SessionStopped(timestamp=NOW, session_id="s", reason="enough")
+
+
+def test_a_stop_that_a_gone_runner_did_not_obey_is_obeyed() -> None:
+    assert isinstance(take(given(ASKED, claimed(), STOP), "other"), SessionStopped)
+
+
+def test_a_new_request_after_the_end_is_a_new_run() -> None:
+    assert take(given(ASKED, claimed(), STOP, sample(SessionStopped), ASKED)) == claimed("me", 2)
+
+
+@pytest.mark.parametrize(
+    ("events", "event"),
+    [
+        ([TASK], TaskClaimed(timestamp=NOW, task_id="t", runner="me", attempt=1)),
+        ([TASK, TaskClaimed(timestamp=NOW, task_id="t", runner="gone", attempt=2)], TaskClaimed(timestamp=NOW, task_id="t", runner="me", attempt=3)),
+        ([TASK, TaskCancelRequested(timestamp=NOW, task_id="t", reason="no")], TaskCancelled(timestamp=NOW, task_id="t", reason="no")),
+        ([TASK, sample(TaskFinished)], None),
+        ([TASK, sample(TaskFailed)], None),
+        ([TASK, sample(TaskCancelled)], None),
+        ([], None),
+    ],
+)  # fmt: skip
+def test_tasks_are_taken_by_the_same_rules(events: list[Event], event: Event | None) -> None:
+    assert commands.claim_task(given_task(events), "t", runner="me", gone={"gone"}, now=NOW) == event
+
+
+def lease(state: Device, holder: str = "t/node-1") -> DeviceLeased:
+    return commands.lease(state, host="h", name="d", lease_id="l2", holder=holder, for_s=60, now=NOW)
+
+
+def leased(expires_in_s: float, holder: str = "t/node-2") -> DeviceLeased:
+    expires_at = NOW + timedelta(seconds=expires_in_s)
+    return DeviceLeased(timestamp=NOW, host="h", device="d", lease_id="l1", holder=holder, expires_at=expires_at)
+
+
+@pytest.mark.parametrize(
+    "events", [[], [leased(-1)], [leased(60, "t/node-1")], [leased(60), sample(DeviceReleased, lease_id="l1")]]
+)
+def test_a_board_that_is_free_or_ours_or_whose_lease_is_over_can_be_had(events: list[Event]) -> None:
+    state = Device()
+    for event in [sample(DeviceAttached), *events]:
+        state = device.evolve(state, event)
+    assert lease(state).expires_at == NOW + timedelta(seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("events", "sentence"),
+    [
+        ([leased(60)], "leased by t/node-2"),
+        ([leased(60), sample(DeviceReleased, lease_id="an older one")], "leased by t/node-2"),
+        ([sample(DeviceDetached)], "not plugged in"),
+    ],
+)
+def test_a_board_that_another_has_or_that_is_gone_cannot_be_had(events: list[Event], sentence: str) -> None:
+    state = Device()
+    for event in [sample(DeviceAttached), *events]:
+        state = device.evolve(state, event)
+    with pytest.raises(BoardTaken, match=sentence):
+        lease(state)
+
+
+def test_every_event_can_be_folded() -> None:
+    for event in samples():
+        session.evolve(Session(), event)
+        task.evolve(Task(), event)
+        device.evolve(Device(), event)

@@ -1,0 +1,122 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+from benchwire.web.feed import TOO_SLOW, Client, Feed, is_ping
+
+
+class Wire:
+    """A socket's sending side; ``block`` keeps it from taking anything."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.closed: int | None = None
+        self.takes = asyncio.Event()
+        self.takes.set()
+
+    async def send_data(self, frame: str, mode: str) -> None:
+        await self.takes.wait()
+        assert mode == "text"
+        self.sent.append(frame)
+
+    async def close(self, code: int, reason: str) -> None:
+        await self.takes.wait()
+        self.closed = code
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def wire() -> Wire:
+    return Wire()
+
+
+def client_of(wire: Any, limit_bytes: int = 1000) -> Client:
+    return Client(wire, limit_bytes=limit_bytes)
+
+
+async def sending(client: Client) -> asyncio.Task[None]:
+    task = asyncio.create_task(client.send_all())
+    await settle()
+    return task
+
+
+async def test_nothing_is_sent_before_the_first_frames_are_there(wire: Wire) -> None:
+    client = client_of(wire)
+    task = await sending(client)
+    client.put("early", 5)
+    await settle()
+    assert wire.sent == []
+    client.open(["init"], after=4)
+    await settle()
+    assert wire.sent == ["init", "early"]
+    task.cancel()
+
+
+async def test_what_a_snapshot_tells_is_not_told_again_whether_it_comes_before_or_after_it(wire: Wire) -> None:
+    client = client_of(wire)
+    client.put("in the snapshot", 7)
+    client.put("sample")
+    client.open(["init"], after=7)
+    client.put("in the snapshot too", 7)
+    client.put("new", 8)
+    client.put("second frame of the same event", 8)
+    task = await sending(client)
+    assert wire.sent == ["init", "sample", "new", "second frame of the same event"]
+    task.cancel()
+
+
+async def test_a_slow_client_is_closed_with_1013_once_it_takes_something_again(wire: Wire) -> None:
+    client = client_of(wire)
+    wire.takes.clear()
+    client.open(["x" * 5000])  # what was asked for does not count
+    task = await sending(client)
+    for number in range(11):
+        client.put("y" * 100, number + 1)
+    assert client.too_slow
+    wire.takes.set()
+    await task
+    assert (len(wire.sent), wire.closed) == (1, TOO_SLOW)
+
+
+async def test_what_was_sent_no_longer_counts(wire: Wire) -> None:
+    client = client_of(wire)
+    client.open()
+    task = await sending(client)
+    for number in range(100):
+        client.put("ü" * 400, number + 1)
+        await settle()
+    assert len(wire.sent) == 100
+    client.put("ü" * 501, 101)  # 1002 bytes
+    await task
+    assert client.too_slow
+
+
+def test_a_topic_is_there_only_while_somebody_listens() -> None:
+    feed = Feed()
+    assert not feed.has("t")
+    feed.publish("t", "nobody hears")
+    assert not feed.has("t")
+    assert feed.clients == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ('{"type":"ping"}', True),
+        ('{"type": "PING", "n": 1}', True),
+        ('{"type":"pong"}', False),
+        ("ping", False),
+        ("", False),
+        ("[]", False),
+        ('{"type":1}', False),
+        ("\ud800", False),
+        ('{"type":"ping","x":"' + "x" * 300 + '"}', False),
+    ],
+)
+def test_a_ping_is_known(text: str, *, is_one: bool) -> None:
+    assert is_ping(text) is is_one
