@@ -1,35 +1,31 @@
 """The artifact store: bytes by their SHA-256, in a JetStream object store.
 
-An object is a record (subject ``$O.artifacts.M.…``, one per digest) and its chunks (``$O.artifacts.C.<nuid>``). Everything that changes
-a record says which one it saw, so that of two who put the same bytes, or of one who puts and one who frees them, exactly one is heard.
+An object is a record and its chunks (see ``objects``). Everything that changes a record says which one it saw, so that of two who put the
+same bytes, or of one who puts and one who frees them, exactly one is heard.
+
+Chunks go in before the record that names them, so a record that can be seen has its bytes. Whoever dies in between leaves chunks that no
+record names; ``sweep_unnamed`` finds them by their age.
 """
 
 import asyncio
-import base64
 import contextlib
 import hashlib
-import io
-import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 from nats.errors import Error as NatsError
-from nats.js.api import ObjectInfo, ObjectMetaOptions
-from nats.js.errors import APIError, NotFoundError
+from nats.js.api import ObjectInfo
 
-from benchwire.events.bus import ARTIFACTS, Bus
+from benchwire.events import objects
+from benchwire.events.bus import Bus
 from benchwire.events.event import Artifact
-from benchwire.events.follow import held
 from benchwire.events.log import LogUnavailable
+from benchwire.events.objects import ABANDONED_S, Objects
 
 _READ_BYTES = 1 << 20
-_CHUNK_BYTES = 128 * 1024  # what other clients of the object store use
-_STREAM = f"OBJ_{ARTIFACTS}"
-_WRONG_LAST_SEQUENCE = (10071, 10164)  # nats-server's JSStreamWrongLastSequence…ErrF
 
 
 class BlobMissing(LookupError):
@@ -39,6 +35,15 @@ class BlobMissing(LookupError):
         super().__init__(f"the artifact store has no bytes with digest {digest}")
 
 
+class BlobIncomplete(BlobMissing):
+    """The store names these bytes, and does not have them all; whoever puts them again heals it."""
+
+    def __init__(self, digest: str) -> None:
+        LookupError.__init__(
+            self, f"the artifact store has only a part of the bytes with digest {digest}; storing them again heals it"
+        )
+
+
 class DigestMismatch(ValueError):
     """Bytes are not what their digest says."""
 
@@ -46,99 +51,111 @@ class DigestMismatch(ValueError):
         super().__init__(f"the bytes have digest {actual}, but {expected} was promised")
 
 
-class _Record(msgspec.Struct, frozen=True):
-    """What the store says of a digest: ``info`` is None when it never heard of it; a deleted one keeps its record."""
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store says of a digest, since when, and whether the bytes were freed."""
 
+    digest: str
     sequence: int
-    info: ObjectInfo | None
+    written_at: datetime
+    freed: bool
 
-    @property
-    def is_there(self) -> bool:
-        return self.info is not None and not self.info.deleted
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes that are in the store, and the record that named them when they were put."""
+
+    artifact: Artifact
+    info: ObjectInfo
+    sequence: int
 
 
 class Blobs:
     """Puts bytes in, gets them out, whole and checked."""
 
     def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+        self._objects = Objects(bus)
 
     async def put(self, data: bytes | Path, *, name: str, known: Artifact | None = None) -> Artifact:
         """Stores ``data`` under its digest; the same bytes are stored once. Raises ``LogUnavailable``.
 
         ``known`` spares the hashing to whoever has just hashed the same bytes. A ``free`` that was decided before this call, and does not
-        know of it, no longer takes the bytes away.
+        know of it, no longer takes the bytes away. Bytes of which the store has lost a part are stored anew.
         """
+        return (await self.store(data, name=name, known=known)).artifact
+
+    async def store(self, data: bytes | Path, *, name: str, known: Artifact | None = None) -> Stored:
+        """As ``put``, for whoever has to ``reaffirm`` it later. Raises ``LogUnavailable``."""
         if known is None:
             digest, size = await asyncio.to_thread(_digest_of, data)
             known = Artifact(digest=digest, size_bytes=size, name=name)
         with _unavailable():
-            while not await self._kept(known.digest, data):
-                pass  # somebody else wrote the record in between: look again
-        return known
+            while True:
+                if (stored := await self._kept(known, data)) is not None:
+                    return stored
+                # Somebody else wrote the record in between: look again.
 
-    async def _kept(self, digest: str, data: bytes | Path) -> bool:
-        record = await self._record(digest)
-        if record.is_there and record.info is not None:
-            return await self._written(record.info, record.sequence)  # anew, so that its sequence moves
-        info = await self._sent(digest, data)
+    async def reaffirm(self, stored: Stored, data: bytes | Path) -> None:
+        """A second ``put`` of what was stored a moment ago; one message, when nothing happened since. Raises ``LogUnavailable``."""
+        with _unavailable():
+            if await self._objects.written(stored.info, stored.sequence) is None:
+                await self.store(data, name=stored.artifact.name, known=stored.artifact)
+
+    async def _kept(self, artifact: Artifact, data: bytes | Path) -> Stored | None:
+        record = await self._objects.record(artifact.digest)
+        there = record.there
+        is_whole = there is not None and await self._objects.is_whole(there)
+        if there is not None and is_whole:
+            info = there  # written anew all the same, so that its sequence moves
+        else:
+            info = await self._objects.sent(artifact.digest, bytes.fromhex(artifact.digest), data)
         # No answer is not a no: the record may have landed, so only chunks that surely nobody names are taken back.
-        written = await self._written(info, record.sequence)
-        if not written:
-            await self._purge(info)
-        return written
-
-    async def _sent(self, digest: str, data: bytes | Path) -> ObjectInfo:
-        """Sends the chunks; nobody sees them before the record is written."""
-        info = ObjectInfo(
-            name=digest, bucket=ARTIFACTS, nuid=self._bus.nc._nuid.next().decode(),  # noqa: SLF001 - nats-py has no public one
-            size=0, chunks=0, mtime=datetime.now(UTC).isoformat(), options=ObjectMetaOptions(max_chunk_size=_CHUNK_BYTES),
-        )  # fmt: skip
-        source: BinaryIO = io.BytesIO(data) if isinstance(data, bytes) else await asyncio.to_thread(data.open, "rb")
-        size, chunks = 0, 0
-        try:
-            while piece := await asyncio.to_thread(source.read, _CHUNK_BYTES):
-                await self._bus.js.publish(_chunks_of(info), piece)
-                size, chunks = size + len(piece), chunks + 1
-        except BaseException:
-            with contextlib.suppress(NatsError, OSError, TimeoutError):
-                await self._purge(info)
-            raise
-        finally:
-            source.close()
-        info.size, info.chunks = size, chunks
-        info.digest = "SHA-256=" + base64.urlsafe_b64encode(bytes.fromhex(digest)).decode()
-        return info
+        sequence = await self._objects.written(info, record.sequence)
+        unnamed = info if sequence is None else there
+        if unnamed is not None and not is_whole:
+            await self._objects.purge(unnamed)
+        return None if sequence is None else Stored(artifact=artifact, info=info, sequence=sequence)
 
     async def has(self, digest: str) -> bool:
         """Whether bytes with this digest are there. Raises ``LogUnavailable``."""
         with _unavailable():
-            return (await self._record(digest)).is_there
+            return (await self._objects.record(digest)).there is not None
 
     async def size_of(self, digest: str) -> int:
         """How many bytes these are. Raises ``BlobMissing`` and ``LogUnavailable``."""
         return (await self._info(digest)).size or 0
 
     async def chunks(self, digest: str) -> AsyncGenerator[bytes, None]:
-        """The bytes, piece by piece, as they come. Raises ``BlobMissing``, ``LogUnavailable``, and ``DigestMismatch`` after the last piece."""
-        info = await self._info(digest)
+        """The bytes, piece by piece, as they come.
+
+        Raises ``BlobMissing`` (``BlobIncomplete`` when only a part is there), ``LogUnavailable``, and ``DigestMismatch`` after the last
+        piece.
+        """
         hashed = hashlib.sha256()
-        left = info.size or 0
-        if left:
-            # The store's own get() collects everything in memory and stalls on flow control; a chunk is just a message.
-            with _unavailable():
-                async with aclosing(held(self._bus, [_chunks_of(info)], stream=_STREAM, batch=16)) as batches:
-                    async for batch in batches:
-                        for message in batch.messages:
-                            hashed.update(message.body)
-                            left -= len(message.body)
-                            yield message.body
-                        if left <= 0:
-                            break
+        async with aclosing(self.span(digest)) as pieces:
+            async for piece in pieces:
+                hashed.update(piece)
+                yield piece
         if hashed.hexdigest() != digest:
-            if not await self.has(digest):
-                raise BlobMissing(digest)  # freed while it was read
             raise DigestMismatch(digest, hashed.hexdigest())
+
+    async def span(self, digest: str, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+        """The bytes from ``start`` up to ``stop``; of the store, only the chunks that hold them are read.
+
+        They are not checked: a digest is of the whole. (The server checks what it keeps, message by message.) Raises ``BlobMissing``,
+        ``BlobIncomplete`` and ``LogUnavailable``.
+        """
+        info = await self._info(digest)
+        size = info.size or 0
+        stop = size if stop is None else min(stop, size)
+        left = stop - start
+        if left <= 0:
+            return
+        with _unavailable():
+            async with aclosing(self._objects.span(info, start, stop)) as pieces:
+                async for piece in pieces:
+                    left -= len(piece)
+                    yield piece
+            if left:
+                raise BlobIncomplete(digest) if await self.has(digest) else BlobMissing(digest)
 
     async def get(self, digest: str) -> bytes:
         """All the bytes. Raises ``BlobMissing``, ``LogUnavailable`` and ``DigestMismatch``."""
@@ -157,61 +174,64 @@ class Blobs:
         """
         with _unavailable():
             while True:
-                record = await self._record(digest)
+                record = await self._objects.record(digest)
                 if record.info is None:
                     return True
-                if not record.is_there:
-                    await self._purge(record.info)  # whoever wrote the record may have died before this step
+                if record.there is None:
+                    await self._objects.purge(record.info)  # whoever wrote the record may have died before this step
                     return True
                 if not await unused():
                     return False
-                gone = ObjectInfo(
-                    name=digest, bucket=ARTIFACTS, nuid=record.info.nuid, size=0, chunks=0, deleted=True,
-                    mtime=datetime.now(UTC).isoformat(),
-                )  # fmt: skip
-                if await self._written(gone, record.sequence):
-                    await self._purge(gone)
+                if await self._objects.written(objects.gone(digest, record.info.nuid), record.sequence) is not None:
+                    await self._objects.purge(record.info)
                     return True
+
+    async def named(self) -> AsyncGenerator[list[Named], None]:
+        """Everything the store has a record of, a few hundred at a time. Raises ``LogUnavailable``."""
+        with _unavailable():
+            async with aclosing(self._objects.records()) as batches:
+                async for batch in batches:
+                    yield [
+                        Named(digest=info.name, sequence=message.sequence, written_at=message.received_at, freed=info.deleted)
+                        for message, info in batch
+                    ]  # fmt: skip
+
+    async def forget(self, one: Named) -> None:
+        """Removes the record of bytes that were freed, unless they came back. Raises ``LogUnavailable``."""
+        with _unavailable():
+            await self._objects.forgotten(one.digest, one.sequence)
+
+    async def sweep_unnamed(self, *, now: datetime, idle_s: float = ABANDONED_S) -> int:
+        """Removes the chunks of puts that died, and returns how many puts that were. Raises ``LogUnavailable``.
+
+        A put in progress, whoever's, has sent something in the last ``idle_s``.
+        """
+        with _unavailable():
+            # In this order: a put that ends meanwhile has its record before the records are read.
+            unnamed = await self._objects.puts()
+            if not unnamed:
+                return 0
+            async with aclosing(self._objects.records()) as batches:
+                async for batch in batches:
+                    unnamed -= {info.nuid for _, info in batch if not info.deleted}
+            swept = 0
+            for nuid in unnamed:
+                last = await self._objects.last_sent(nuid)
+                if last is not None and now - last >= timedelta(seconds=idle_s):
+                    await self._objects.purge_chunks(nuid)
+                    swept += 1
+            return swept
 
     async def _info(self, digest: str) -> ObjectInfo:
         with _unavailable():
-            record = await self._record(digest)
-        if record.info is None or not record.is_there:
+            found = (await self._objects.record(digest)).there
+        if found is None:
             raise BlobMissing(digest)
-        return record.info
-
-    async def _record(self, digest: str) -> _Record:
-        try:
-            message = await self._bus.js.get_last_msg(_STREAM, _record_of(digest))
-        except NotFoundError:
-            return _Record(0, None)
-        return _Record(int(message.seq or 0), ObjectInfo.from_response(json.loads(message.data or b"{}")))
-
-    async def _written(self, info: ObjectInfo, after: int) -> bool:
-        """Whether the record was written; it is not when another came after ``after``."""
-        headers = {"Nats-Rollup": "sub", "Nats-Expected-Last-Subject-Sequence": str(after)}
-        try:
-            await self._bus.js.publish(_record_of(info.name), json.dumps(info.as_dict()).encode(), headers=headers)
-        except APIError as error:
-            if error.err_code in _WRONG_LAST_SEQUENCE:
-                return False
-            raise
-        return True
-
-    async def _purge(self, info: ObjectInfo) -> None:
-        await self._bus.js.purge_stream(_STREAM, subject=_chunks_of(info))
+        return found
 
 
 async def _always() -> bool:
     return True
-
-
-def _record_of(digest: str) -> str:
-    return f"$O.{ARTIFACTS}.M.{base64.urlsafe_b64encode(digest.encode()).decode()}"
-
-
-def _chunks_of(info: ObjectInfo) -> str:
-    return f"$O.{ARTIFACTS}.C.{info.nuid}"
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 import nats
 import nats.micro
-from nats.aio.client import Client
+import stamina
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
@@ -18,12 +18,19 @@ from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, ObjectStoreConfig, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import BadRequestError, BucketNotFoundError, NotFoundError, ServiceUnavailableError
 from nats.micro.request import Request
+from opentelemetry.trace import SpanKind
 
+from benchwire.events import tracing
 from benchwire.events.asks import Refused
 from benchwire.events.catalog import FACTS, SAMPLES
+from benchwire.events.connection import Connection
 from benchwire.events.settings import NatsSettings
 
 log = logging.getLogger(__name__)
+
+# What is tried again is told in our own words. By default the first retry imports prometheus_client, on the event loop, and counts in its
+# global registry.
+stamina.instrumentation.set_on_retry_hooks([])
 
 STREAM = "BENCH"
 LIVE = "LIVE"
@@ -41,35 +48,16 @@ class NatsUnreachable(Exception):
     """No NATS server answered in time, or the one that did is of no use; the sentence says why."""
 
 
-class _Client(Client):
-    """nats-py awaits a reply with ``wait_for()``: in Python 3.11 that returns a reply which comes with a cancel, and forgets the cancel."""
-
-    async def request(
-        self,
-        subject: str,
-        payload: bytes = b"",
-        timeout: float = 0.5,  # noqa: ASYNC109 - nats-py's parameter
-        old_style: bool = False,
-        headers: dict[str, Any] | None = None,
-    ) -> Msg:
-        """As in nats-py; a cancel is raised after the reply, if not before."""
-        task = asyncio.current_task()
-        cancels = task.cancelling() if task is not None else 0
-        reply = await super().request(subject, payload, timeout, old_style, headers)
-        if task is not None and task.cancelling() > cancels:
-            raise asyncio.CancelledError
-        return reply
-
-
 class Bus:
-    """One connection. ``reconnected`` counts how often it came back, for whoever has to ask the server for something anew."""
+    """One connection. ``reconnects`` counts how often it came back; ``on_reconnect`` is for whoever then has to ask for something anew."""
 
     def __init__(self, name: str, replicas: int = 1) -> None:
         self.name = name
-        self.nc: Client = _Client()
+        self.nc = Connection()
         self.js: JetStreamContext = self.nc.jetstream(timeout=5.0)
         self._replicas = replicas
         self._on_reconnect: set[Callable[[], None]] = set()
+        self.reconnects = 0
 
     @property
     def connected(self) -> bool:
@@ -87,6 +75,7 @@ class Bus:
 
     async def reconnected(self) -> None:
         """Tells whoever waits that the connection is back."""
+        self.reconnects += 1
         log.info("%s: connected to NATS again", self.name)
         for call in tuple(self._on_reconnect):
             call()
@@ -126,8 +115,12 @@ class Bus:
         self, subject: str, request: Any, answer: type[Answer], *, timeout_s: float = 5.0
     ) -> Answer | Refused:
         """Asks whoever serves ``subject``. Nobody there, or no answer in time, is a ``Refused`` too."""
+        headers: dict[str, str] = {}
         try:
-            reply = await self.nc.request(subject, msgspec.json.encode(request), timeout=timeout_s)
+            with tracing.sending("ask", type(request).__name__, headers, kind=SpanKind.CLIENT):
+                reply = await self.nc.request(
+                    subject, msgspec.json.encode(request), timeout=timeout_s, headers=headers or None
+                )
         except NoRespondersError:
             return Refused(code="nobody_there", detail=f"nobody answers on {subject}; is that service running?")
         except NatsTimeoutError:
@@ -152,7 +145,8 @@ class Bus:
 def _answering(answer: Callable[[bytes], Awaitable[msgspec.Struct]]) -> Callable[[Request], Awaitable[None]]:
     async def handle(request: Request) -> None:
         try:
-            reply = await answer(request.data)
+            with tracing.answering("answer", request.headers):
+                reply = await answer(request.data)
         except msgspec.MsgspecError as error:
             reply = Refused(code="malformed", detail=str(error))
         if isinstance(reply, Refused):
@@ -195,16 +189,15 @@ async def connected(settings: NatsSettings, *, name: str) -> AsyncGenerator[Bus,
     if settings.nats_credentials is not None:
         options["user_credentials"] = str(settings.nats_credentials)
     try:
-        async with asyncio.timeout(settings.nats_connect_timeout_s):
-            await bus.nc.connect(**options)
-            await bus.ensure()
-    except (NatsError, TimeoutError) as problem:
-        await _close(bus.nc)
-        raise NatsUnreachable(_why(problem, settings, last_problem)) from problem
-    try:
+        try:
+            async with asyncio.timeout(settings.nats_connect_timeout_s):
+                await bus.nc.connect(**options)
+                await bus.ensure()
+        except (NatsError, TimeoutError) as problem:
+            raise NatsUnreachable(_why(problem, settings, last_problem)) from problem
         yield bus
     finally:
-        await _close(bus.nc)
+        await bus.nc.end()
 
 
 def _why(problem: Exception, settings: NatsSettings, before: list[Exception]) -> str:
@@ -214,15 +207,6 @@ def _why(problem: Exception, settings: NatsSettings, before: list[Exception]) ->
         heard = f": {before[0]}" if before else ""
         return f"no NATS at {settings.nats_url} within {settings.nats_connect_timeout_s} s{heard}"
     return f"NATS at {settings.nats_url} is of no use: {problem}"
-
-
-async def _close(nc: Client) -> None:
-    """Sends what is still to be sent, when there is somebody to send it to, and closes."""
-    with contextlib.suppress(Exception):
-        if nc.is_connected:
-            await asyncio.wait_for(nc.flush(), 1.0)
-    with contextlib.suppress(OSError):  # what was still to be sent to a server that is gone
-        await nc.close()
 
 
 __all__ = ["ARTIFACTS", "LIVE", "PRESENCE", "STREAM", "Bus", "Msg", "NatsUnreachable", "connected"]

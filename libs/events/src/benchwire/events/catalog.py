@@ -89,6 +89,8 @@ CATALOG: tuple[Entry, ...] = (
     Entry(blueprint.BlueprintDeleted, "bench.blueprint.{name}.deleted", _DOOR),
     Entry(document.DocumentCreated, "bench.document.{document_id}.created", (DOCUMENTS,)),
     Entry(document.DocumentUpdated, "bench.document.{document_id}.updated", (DOCUMENTS,)),
+    Entry(document.DocumentLinked, "bench.document.{document_id}.linked", (DOCUMENTS,)),
+    Entry(document.DocumentUnlinked, "bench.document.{document_id}.unlinked", (DOCUMENTS,)),
     Entry(document.DocumentDeleted, "bench.document.{document_id}.deleted", (DOCUMENTS,)),
     Entry(host.HostStarted, "bench.host.{host}.started", _BOARDS),
     Entry(host.HostStopped, "bench.host.{host}.stopped", _BOARDS),
@@ -121,8 +123,12 @@ AnyEvent |= device.DeviceEvent | flash.FlashEvent | live.LiveEvent
 
 def subject_of(event: Event) -> str:
     """The subject ``event`` travels on. Raises ``IllegalToken`` when a field cannot stand in a subject."""
-    entry = BY_TYPE[type(event)]
-    return fill(entry.subject, {name: getattr(event, name) for name in entry.fields})
+    return fill(BY_TYPE[type(event)].subject, ids_of(event))
+
+
+def ids_of(event: Event) -> dict[str, str]:
+    """The fields of ``event`` that stand in its subject: what it is about."""
+    return {name: getattr(event, name) for name in BY_TYPE[type(event)].fields}
 
 
 def fill(template: str, values: dict[str, Any]) -> str:

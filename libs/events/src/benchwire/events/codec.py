@@ -53,6 +53,11 @@ def encode(event: Event) -> bytes:
     return _encoder.encode(event)
 
 
+def tag_of(event: Event) -> str:
+    """The word that stands for its type on the wire."""
+    return str(event.__struct_config__.tag)
+
+
 def headers(event: Event, event_id: str, caused_by: str | None = None) -> dict[str, str]:
     """The headers that go with the body."""
     version = catalog.BY_TYPE[type(event)].version

@@ -75,10 +75,10 @@ async def follow(
                 if created is not None and not first:
                     await _check(bus, stream, created, after)
                 consumer = await bus.js.add_consumer(stream, _throw_away(filters, after), timeout=5.0)
-        if first and not consumer.num_pending:
-            yield Batch([], 0)
-        first = False
         try:
+            if first and not consumer.num_pending:
+                yield Batch([], 0)
+            first = False
             async with aclosing(_batches(bus, stream, consumer.name, batch)) as parts:
                 async for part in parts:
                     after = part.messages[-1].sequence
@@ -103,6 +103,13 @@ async def held(
             yield part
             if part.pending == 0:
                 return
+
+
+async def pending_after(bus: Bus, filter_: str, after: int, *, stream: str = STREAM) -> int:
+    """How many messages with a sequence above ``after`` the stream holds on ``filter_``. Raises what NATS raises."""
+    consumer = await bus.js.add_consumer(stream, _throw_away([filter_], after), timeout=5.0)
+    await _forgotten(bus, stream, consumer.name)
+    return int(consumer.num_pending or 0)
 
 
 async def _check(bus: Bus, stream: str, created: str, after: int) -> None:

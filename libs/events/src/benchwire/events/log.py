@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -9,16 +10,16 @@ from typing import Generic, TypeVar
 
 import msgspec
 import stamina
+from nats.errors import ConnectionReconnectingError
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NotFoundError
 
-from benchwire.events import catalog, codec
+from benchwire.events import catalog, codec, tracing
 from benchwire.events.bus import STREAM, Bus
 from benchwire.events.event import Event
 from benchwire.events.follow import Message, Silent, held
 
 _WRONG_LAST_SEQUENCE = (10071, 10164)  # nats-server's JSStreamWrongLastSequence…ErrF
-_TRACE = "traceparent"
 
 State = TypeVar("State")
 
@@ -60,6 +61,21 @@ class Decided(msgspec.Struct, Generic[State], frozen=True):
     sequence: int
 
 
+class Append(msgspec.Struct, frozen=True, gc=False):
+    """How one append went: ``outcome`` is ``acknowledged``, ``contended``, ``unavailable``, ``refused`` or ``cancelled``."""
+
+    tag: str
+    outcome: str
+    duration_s: float
+
+
+_OUTCOMES: dict[type[BaseException], str] = {
+    Contended: "contended",
+    LogUnavailable: "unavailable",
+    asyncio.CancelledError: "cancelled",
+}
+
+
 def recorded(message: Message) -> Recorded | codec.Unknown:
     """The event in a message. Raises ``codec.Malformed``."""
     event = codec.decode(message.body, message.headers)
@@ -79,8 +95,10 @@ def recorded(message: Message) -> Recorded | codec.Unknown:
 class Log:
     """The log of the lab, through one connection."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, *, on_append: Callable[[Append], None] | None = None) -> None:
+        """``on_append`` is told of each append, however it ended; it must not raise."""
         self.bus = bus
+        self._on_append = on_append
 
     async def append(
         self,
@@ -89,24 +107,39 @@ class Log:
         event_id: str | None = None,
         caused_by: str | None = None,
         expected: Expected | None = None,
-        trace: str | None = None,
         deadline_s: float = 5.0,
     ) -> int:
         """Writes ``event`` and returns its sequence once JetStream has acknowledged it.
 
-        Tried again with the same id until ``deadline_s`` has passed, so that it lands once. Raises ``LogUnavailable``, ``Contended`` (only
-        with ``expected``), ``EventTooLarge`` and ``IllegalToken``.
+        Tried again with the same id until ``deadline_s`` has passed, so that it lands once. Its headers carry the trace that is under way
+        (see ``tracing``). Raises ``LogUnavailable``, ``Contended`` (only with ``expected``), ``EventTooLarge`` and ``IllegalToken``.
         """
+        if self._on_append is None:
+            return await self._appended(event, event_id, caused_by, expected, deadline_s)
+        began = time.perf_counter()
+        outcome = "refused"
+        try:
+            sequence = await self._appended(event, event_id, caused_by, expected, deadline_s)
+            outcome = "acknowledged"
+        except (Contended, LogUnavailable, asyncio.CancelledError) as error:
+            outcome = _OUTCOMES[type(error)]
+            raise
+        finally:
+            self._on_append(Append(codec.tag_of(event), outcome, time.perf_counter() - began))
+        return sequence
+
+    async def _appended(
+        self, event: Event, event_id: str | None, caused_by: str | None, expected: Expected | None, deadline_s: float
+    ) -> int:
         subject = catalog.subject_of(event)
         event_id = event_id or codec.new_id()
         headers = codec.headers(event, event_id, caused_by)
-        if trace is not None:
-            headers[_TRACE] = trace
         if expected is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(expected.sequence)
             headers["Nats-Expected-Last-Subject-Sequence-Subject"] = expected.filter
         try:
-            return await self._published(subject, codec.encode(event), headers, deadline_s)
+            with tracing.sending("append", codec.tag_of(event), headers):
+                return await self._published(subject, codec.encode(event), headers, deadline_s)
         except Contended:
             # The server checks the guard before it looks for a duplicate: the conflict may be with ourselves, when an ack got lost.
             if expected is None or (landed := await self._landed(event_id, expected)) is None:
@@ -129,6 +162,9 @@ class Log:
                 on=_is_passing, attempts=None, timeout=deadline_s, wait_initial=0.05, wait_max=0.5
             ):
                 with attempt:
+                    if not self.bus.connected:
+                        # nats-py would keep it and send it once the server is back, long after the caller was told that it failed.
+                        raise ConnectionReconnectingError
                     ack = await self.bus.js.publish(subject, body, headers=headers, timeout=min(2.0, deadline_s))
                     return int(ack.seq)
         except APIError as error:
@@ -142,8 +178,10 @@ class Log:
     async def sample(self, event: Event) -> None:
         """Sends a sample; whoever listens sees it, nobody waits for it. Dropped while NATS is away."""
         if self.bus.connected:
+            headers: dict[str, str] = {}
+            tracing.carry(headers)
             with contextlib.suppress(NatsError, OSError):
-                await self.bus.nc.publish(catalog.subject_of(event), codec.encode(event))
+                await self.bus.nc.publish(catalog.subject_of(event), codec.encode(event), headers=headers or None)
 
     async def last_sequence(self, filter_: str) -> int:
         """The sequence of the newest fact on ``filter_``; 0 when there is none."""
@@ -175,6 +213,7 @@ class Log:
         evolve: Callable[[State, Event], State],
         decide: Callable[[State], Event | None],
         *,
+        event_id: str | None = None,
         caused_by: str | None = None,
         deadline_s: float = 10.0,
         **ids: str,
@@ -182,8 +221,8 @@ class Log:
         """Makes one exclusive decision about one aggregate: fold, decide, append; when somebody was faster, all again.
 
         ``types`` are the events that matter (all of one aggregate, named by ``ids``). ``decide`` is pure: it returns the event, or None
-        when there is nothing to do, or raises, and may run more than once. Raises ``Contended`` when ``deadline_s`` is not enough, and
-        ``LogUnavailable`` when the log is silent for that long.
+        when there is nothing to do, or raises, and may run more than once; ``event_id`` is for the event it returns. Raises ``Contended``
+        when ``deadline_s`` is not enough, and ``LogUnavailable`` when the log is silent for that long.
         """
         aggregate = catalog.aggregate_of(types[0], **ids)
         filters = catalog.filters_of(types, **ids)
@@ -202,8 +241,9 @@ class Log:
                         event = decide(state)
                         if event is None:
                             return Decided(state, None, last)
+                        guard = Expected(last, aggregate)
                         sequence = await self.append(
-                            event, caused_by=caused_by, expected=Expected(last, aggregate), deadline_s=deadline_s
+                            event, event_id=event_id, caused_by=caused_by, expected=guard, deadline_s=deadline_s
                         )
                         return Decided(evolve(state, event), event, sequence)
         except TimeoutError as error:

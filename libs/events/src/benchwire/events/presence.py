@@ -10,6 +10,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import KeyNotFoundError, NoKeysError
 from nats.js.kv import KeyValue
 
+from benchwire.events import cancels
 from benchwire.events.bus import PRESENCE, PRESENCE_TTL_S, Bus
 from benchwire.events.event import token
 
@@ -55,7 +56,8 @@ class Presence:
             await asyncio.wait([beating])
             with contextlib.suppress(NatsError, OSError, TimeoutError):
                 if self._bus.connected:
-                    await asyncio.wait_for(bucket.delete(key), 1.0)
+                    async with asyncio.timeout(1.0):
+                        await bucket.delete(key)
 
     async def _beat(self, bucket: KeyValue, key: str, body: bytes) -> None:
         while True:
@@ -77,7 +79,8 @@ class Presence:
         """All instances that are there now."""
         bucket = await self._bucket()
         try:
-            keys = await bucket.keys()
+            with cancels.kept():  # it is a watch underneath
+                keys = await bucket.keys()
         except NoKeysError:
             return []
         there = []

@@ -24,7 +24,7 @@ from sqlite_utils import Database
 from benchwire.events import codec
 from benchwire.events.bus import STREAM, Bus
 from benchwire.events.follow import Batch, Message, follow
-from benchwire.events.log import Recorded, recorded
+from benchwire.events.log import Log, Recorded, recorded
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +78,10 @@ class ProjectionInUse(Exception):
 class Projection:
     """One SQLite file: written in one thread by ``run``, read in others by ``read``."""
 
-    def __init__(self, bus: Bus, path: Path, schema: Schema) -> None:
+    def __init__(self, bus: Bus, path: Path, schema: Schema, *, linger_s: float = 0.0) -> None:
+        """``linger_s`` is how long it may wait for more once it has caught up: rows that are dear to commit come in larger batches then."""
         self._bus = bus
+        self._linger_s = linger_s
         self._path = path
         self._schema = schema
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"write-{path.stem}")
@@ -96,6 +98,11 @@ class Projection:
     def state(self) -> ProjectionState:
         """Where it stands."""
         return self._state
+
+    async def newest(self) -> int:
+        """The sequence of the newest event in the log that it listens to, applied or not; 0 without any. Raises ``LogUnavailable``."""
+        log_ = Log(self._bus)
+        return max(await asyncio.gather(*(log_.last_sequence(one) for one in self._schema.filters)))
 
     def on_commit(self, listener: Listener) -> None:
         """Calls ``listener`` with events after each commit that made them rows, in order, on the event loop."""
@@ -151,6 +158,8 @@ class Projection:
         async with aclosing(follow(self._bus, self._schema.filters, after=after, created=origin)) as batches:
             async for batch in batches:
                 await self._take(batch)
+                if self._linger_s and batch.messages and batch.pending == 0:
+                    await asyncio.sleep(self._linger_s)
 
     async def _take(self, batch: Batch) -> None:
         events = await self._applied_in_the_end(batch.messages) if batch.messages else []
@@ -299,10 +308,14 @@ def _is_of_the_machine(error: Exception) -> bool:
 
 
 def rows_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
-    """All rows of all of a projection's own tables, sorted: what a rebuild has to equal."""
+    """All rows of all of a projection's own tables, sorted: what a rebuild has to equal.
+
+    Full-text indexes are left out: how they lie in the file depends on how many events came at a time.
+    """
     db = _opened(path, read_only=True)
     try:
-        tables = [name for name in db.table_names() if name not in _OWN and not name.startswith("sqlite_")]
+        listed = db.conn.execute("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'")
+        tables = [name for (name,) in listed if name not in _OWN and not name.startswith("sqlite_")]
         return {name: sorted(db.conn.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr) for name in tables}  # noqa: S608
     finally:
         db.close()

@@ -17,7 +17,6 @@ from benchwire.events.pull import Lost, Pull
 log = logging.getLogger(__name__)
 
 ACK_WAIT_S = 10.0
-BEAT_S = ACK_WAIT_S / 3  # how often a worker says that it is still at it
 MAX_HELD = 500
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from benchwire.events import child
+from benchwire.events import child, journal, tracing
 from benchwire.events.bus import NatsUnreachable
 from benchwire.events.event import IllegalToken
 from benchwire.events.follow import StreamReplaced
@@ -34,17 +34,13 @@ def run(name: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Runs ``serve`` until it returns or SIGTERM or SIGINT cancels it; then exits with 0, or with the reason on stderr and 1 or 78."""
     if os.environ.get("BENCHWIRE_DIE_WITH_PARENT"):
         child.die_with_owner()
-    level = os.environ.get("BENCHWIRE_LOG_LEVEL", "INFO").upper()
-    logging.basicConfig(level=level, stream=sys.stderr, format=f"%(asctime)s {name} %(levelname)s %(message)s")
-    logging.getLogger("nats").setLevel(logging.CRITICAL)  # its errors reach us through error_cb
-    logging.getLogger("stamina").setLevel(
-        logging.ERROR
-    )  # a retry is ordinary; whoever gives up, or waits long, says so
     try:
-        asyncio.run(_until_told(serve))
+        journal.begun(name, os.environ)
+        with tracing.exported(name, os.environ):
+            asyncio.run(_until_told(serve))
     except BaseExceptionGroup as group:
         _give_up(name, _first(group))
-    except (*_REASONS, *_PASSING) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is said in the same form as the rest
         _give_up(name, error)
 
 

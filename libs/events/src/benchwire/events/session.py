@@ -8,7 +8,10 @@ from benchwire.events.event import Event
 
 
 class SessionRequested(Event, frozen=True, kw_only=True, tag="session_requested"):
-    """Somebody wants an agent to work on ``prompt``. The queue of the agent runners."""
+    """Somebody wants an agent to work on ``prompt``. The queue of the agent runners.
+
+    ``parent_session_id`` names the session that this one works for; ``parent_session_name`` is how older clients say it.
+    """
 
     session_id: str
     session_name: str
@@ -18,6 +21,7 @@ class SessionRequested(Event, frozen=True, kw_only=True, tag="session_requested"
     parent_session_name: str | None = None
     model: str | None = None
     max_turns: int = 50
+    parent_session_id: str | None = None
 
 
 class SessionClaimed(Event, frozen=True, kw_only=True, tag="session_claimed"):
@@ -31,7 +35,8 @@ class SessionClaimed(Event, frozen=True, kw_only=True, tag="session_claimed"):
 class SessionStarted(Event, frozen=True, kw_only=True, tag="session_start"):
     """The session runs. A second one on a known id is a resume.
 
-    ``registered`` says that it was only made known by name; whoever runs it has yet to report.
+    ``registered`` says that it was only made known by name; whoever runs it has yet to report. One that goes on from the middle of another
+    says which, and after which of its events (their place in the log that it was forked in).
     """
 
     session_id: str
@@ -40,6 +45,9 @@ class SessionStarted(Event, frozen=True, kw_only=True, tag="session_start"):
     agent_name: str | None = None
     parent_session_name: str | None = None
     registered: bool = False
+    parent_session_id: str | None = None
+    forked_from_session_id: str | None = None
+    forked_from_event_id: int | None = None
 
 
 class MessageSent(Event, frozen=True, kw_only=True, tag="message"):
@@ -126,10 +134,23 @@ class SessionDescribed(Event, frozen=True, kw_only=True, tag="session_described"
     agent_name: str | None = None
 
 
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What model calls of one model on one day (UTC, ``2026-01-17``) cost, in tokens."""
+
+    model: str
+    day: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cache_creation_input_tokens: int
+    cache_read_input_tokens: int
+
+
 class SessionDeleted(Event, frozen=True, kw_only=True, tag="session_deleted"):
-    """The tombstone of a session: its events are no longer shown."""
+    """The tombstone of a session: its events are no longer shown. ``usage`` is what it had cost, which stays counted when they are gone."""
 
     session_id: str
+    usage: list[Spent] = []
 
 
 SessionEvent = (

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-async def eventually(condition: Callable[[], Any], *, within_s: float = 10.0, what: str = "") -> Any:
+async def eventually(condition: Callable[[], Any], *, within_s: float = 30.0, what: str = "") -> Any:
     """The first true result of ``condition``, which may be a coroutine function.
 
     Fails with ``AssertionError``, naming ``what`` and the last result, when time is up.

@@ -1,0 +1,91 @@
+"""nats-py's client, where a lab needs it to be more careful: no cancel is lost, and nothing is left of it when it has been closed.
+
+Seen with nats-py 2.16 on Python 3.11. A client that reconnects while its server is down waits for each attempt with ``wait_for()``, and takes
+up a cancel that meets "connection refused" as one more failed attempt. ``close()`` cancels once, waits for as long as the pause between two
+attempts, and gives up; the next cancel, of whoever ends the event loop, then meets the next attempt, and the process never ends.
+"""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from nats.aio.client import Client, Srv
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from benchwire.events import cancels
+
+_LAST_WORDS_S = 1.0
+_CLOSE_S = 2.0
+
+
+class Connection(Client):
+    """A client of NATS that ends when it is told to."""
+
+    async def end(self) -> None:
+        """Sends what can still be sent, and closes in bounded time, however the server is; no task of the client outlives it."""
+        await cancels.to_the_end(self._ended())
+
+    async def _ended(self) -> None:
+        if self._flush_queue is None:  # it never began
+            return
+        callbacks = [sub._wait_for_msgs_task for sub in self._subs.values()]  # noqa: SLF001 - a close that fails leaves them
+        with contextlib.suppress(NatsError, OSError, TimeoutError):
+            if self.is_connected:
+                async with asyncio.timeout(_LAST_WORDS_S):
+                    await self.flush()
+        # Before the close, or a reconnect goes on behind it, and may end with a connection.
+        await _over(self._reading_task, self._ping_interval_task, self._flusher_task, self._reconnection_task)
+        closing = asyncio.create_task(self.close())
+        await asyncio.wait([closing], timeout=_CLOSE_S)
+        self._abort()
+        await asyncio.sleep(0)  # the turn of the event loop in which it is closed
+        await _over(closing, *callbacks)
+        # A server that is gone; or nats-py awaited what was cancelled together with a reconnect: it did not get to its callbacks, that is all.
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            closing.result()
+
+    async def request(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        timeout: float = 0.5,  # noqa: ASYNC109 - nats-py's parameter
+        old_style: bool = False,
+        headers: dict[str, Any] | None = None,
+    ) -> Msg:
+        """As in nats-py; a cancel is raised after the reply, if not before."""
+        with cancels.kept():
+            return await super().request(subject, payload, timeout, old_style, headers)
+
+    async def flush(self, timeout: int = 10) -> None:  # noqa: ASYNC109 - nats-py's parameter
+        """As in nats-py; a cancel is raised after the answer, if not before."""
+        with cancels.kept():
+            await super().flush(timeout)
+
+    async def _flush_pending(self, force_flush: bool = False) -> Any:
+        with cancels.kept():
+            return await super()._flush_pending(force_flush)
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        self._abort()  # an attempt that came as far as the connection and no further leaves it open
+        with cancels.kept():
+            await super()._connect_to_server(s)
+
+    async def _process_connect_init(self) -> None:
+        with cancels.kept():
+            await super()._process_connect_init()
+
+    async def _attempt_reconnect(self) -> None:
+        # Or bytes that a server which is gone never took keep the old connection open, and the reconnect waiting, until TCP gives up.
+        self._abort()
+        await super()._attempt_reconnect()
+
+    def _abort(self) -> None:
+        """Drops the connection, and what was still to be sent on it."""
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+
+
+async def _over(*tasks: asyncio.Task[Any] | None) -> None:
+    await cancels.until_over([task for task in tasks if task is not None])
