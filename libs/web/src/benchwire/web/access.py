@@ -1,39 +1,49 @@
-"""Who may call: on loopback everybody on this machine, elsewhere whoever has the token.
+"""The guard around a whole app, so that no route can be forgotten: on loopback everybody on this machine may call, elsewhere whoever has a token.
 
-A guard around the whole app, so that no route can be forgotten: HTTP wants ``Authorization: Bearer …`` (401 otherwise), a WebSocket takes
-``?token=`` too, and is closed with 1008 when it is wrong. ``/health`` stays open for those who watch over processes.
+HTTP wants ``Authorization: Bearer …`` (401 otherwise), a WebSocket takes ``?token=`` too, and is closed with 1008 when it is wrong. What a
+token allows is asked once the route is known: ``scopes``. Open to all are the paths that the guard is told: those that watch over
+processes, and files without data.
 
-Without a token a page of some website must not reach the lab through a person's browser: calls that name a foreign ``Origin`` or ``Host``
-are refused.
+While no token is configured, a page of some website must not reach the lab through a person's browser: calls that name a foreign
+``Origin`` or ``Host`` are refused.
 """
 
-import hmac
+import asyncio
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Collection
 from functools import lru_cache
-from typing import cast
-from urllib.parse import parse_qs, urlsplit
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
-from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send, WebSocketScope
+from litestar.config.cors import CORSConfig
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send, WebSocketScope
 
-from benchwire.events.settings import InvalidSettings, Secret
-from benchwire.web.cors import DEFAULT_ORIGINS
+from benchwire.events.settings import InvalidSettings
+from benchwire.web.callers import Caller, Callers
+from benchwire.web.cors import cors
 from benchwire.web.errors import Problem
+from benchwire.web.head import answer_head
+from benchwire.web.headers import guarding
+from benchwire.web.scopes import CALLER
+from benchwire.web.sockets import POLICY_VIOLATION, refused
 
-POLICY_VIOLATION = 1008
-_OPEN = frozenset({"/health"})
+# Who watches over processes has no token; the explorer of the API is a page without data, and asks for one.
+OPEN_PATHS = frozenset({"/health", "/schema", "/schema/ui/"})
 _NEEDS_TOKEN = "a token is needed: send the header 'Authorization: Bearer <token>'"  # noqa: S105 - a sentence
+_WRONG_TOKEN = "this token is not known here, or it has expired or was revoked"  # noqa: S105
 _FOREIGN = "calls from other places than this machine need a token; none is configured here"
+_GONE = "the token has expired or was revoked"
 
 
-def checked(host: str, token: Secret | None) -> Secret | None:
-    """``token``, when binding to ``host`` is safe with it. Raises ``InvalidSettings`` when it is neither loopback nor guarded."""
-    if not token and not is_loopback(host):
+def checked(host: str, callers: Callers) -> Callers:
+    """``callers``, when binding to ``host`` is safe with them. Raises ``InvalidSettings`` when it is neither loopback nor guarded."""
+    if not callers.needs_token and not is_loopback(host):
         raise InvalidSettings(
-            f"BENCHWIRE_TOKEN is not set, so that only loopback can be served, and {host} is not; set a token, or serve 127.0.0.1"
+            f"no token is configured, so that only loopback can be served, and {host} is not; make one with `benchwire token create`, "
+            "set BENCHWIRE_TOKEN, or serve 127.0.0.1"
         )
-    return token or None
+    return callers
 
 
 @lru_cache(256)  # asked with each call, mostly about the same
@@ -46,56 +56,153 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """An ASGI app around ``app`` that lets pass who may."""
+    """An ASGI app around ``app`` that lets pass who may. ``open_paths`` are for everybody; one that ends in ``/`` means what is under it."""
 
-    def __init__(self, app: ASGIApp, *, token: str | None, origins: Sequence[str] = DEFAULT_ORIGINS) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        callers: Callers,
+        pages: CORSConfig | None = None,
+        open_paths: Collection[str] = OPEN_PATHS,
+    ) -> None:
         self._app = app
-        self._token = token.encode() if token else None
-        self._origins = frozenset(origins)
+        self._callers = callers
+        self._pages = pages or cors()
+        self._open = frozenset(open_paths)
+        self._open_below = tuple(one for one in open_paths if one.endswith("/") and one != "/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the call on, or answers it."""
         match str(scope["type"]):
             case "http":
-                refused = self._refused_http(cast("HTTPScope", scope))
-                if refused is not None:
-                    await _answer(send, refused, self._allowed_origin(scope))
-                    return
-            case "websocket" if not self._may_open(cast("WebSocketScope", scope)):
-                await _close(receive, send)
-                return
-        await self._app(scope, receive, send)
+                await self._http(cast("HTTPScope", scope), receive, guarding(send))
+            case "websocket":
+                await self._websocket(cast("WebSocketScope", scope), receive, send)
+            case _:
+                await self._app(scope, receive, send)
 
-    def _refused_http(self, scope: HTTPScope) -> Problem | None:
-        if scope["path"] in _OPEN:
-            return None
-        if self._token is None:
-            return None if self._is_from_here(scope) else Problem(_FOREIGN, 403)
+    async def _http(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
         # A browser asks before it calls, and cannot send the token yet; CORS answers that, no route does.
-        if scope["method"] == "OPTIONS" and _header(scope, b"access-control-request-method"):
-            return None
-        return None if self._is_right(_bearer(scope)) else Problem(_NEEDS_TOKEN, 401)
+        asks = method == "OPTIONS" and self._callers.needs_token and _header(scope, b"access-control-request-method")
+        if not asks and not self._is_open(scope["path"]):
+            caller = self._caller(scope, _bearer(scope))
+            if isinstance(caller, Problem):
+                await _answer(send, caller, self._headers_for_page(scope))
+                return
+            _put(scope, caller)
+            if method == "GET":  # it may be a stream without end
+                answer = _Endable(caller, receive, send)
+                await self._app(scope, answer.receive, answer.send)
+                await answer.ended()
+                return
+        if method == "HEAD":
+            await answer_head(self._app, scope, send)
+        else:
+            await self._app(scope, receive, send)
 
-    def _may_open(self, scope: WebSocketScope) -> bool:
-        if self._token is None:
-            return self._is_from_here(scope)
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        return self._is_right(_bearer(scope)) or self._is_right(query.get("token", [""])[0])
+    async def _websocket(self, scope: WebSocketScope, receive: Receive, send: Send) -> None:
+        given, scope = _with_token_taken_out(scope)
+        caller = self._caller(scope, _bearer(scope) or given)
+        if isinstance(caller, Problem):
+            await refused(receive, send, code=POLICY_VIOLATION, reason=caller.detail)
+            return
+        _put(scope, caller)
+        open_ = _Closable(caller, receive, send)
+        await self._app(scope, open_.receive, open_.send)
 
-    def _is_right(self, given: str) -> bool:
-        assert self._token is not None
-        return hmac.compare_digest(given.encode(errors="surrogateescape"), self._token)
+    def _is_open(self, path: str) -> bool:
+        return path in self._open or path.startswith(self._open_below)
+
+    def _caller(self, scope: HTTPScope | WebSocketScope, given: str) -> Caller | Problem:
+        if not self._callers.needs_token:
+            return self._callers.anybody if self._is_from_here(scope) else Problem(_FOREIGN, 403)
+        if not given:
+            return Problem(_NEEDS_TOKEN, 401)
+        return self._callers.find(given) or Problem(_WRONG_TOKEN, 401)
 
     def _is_from_here(self, scope: Scope) -> bool:
         origin = _header(scope, b"origin")
-        if origin and not (origin in self._origins or "*" in self._origins or is_loopback(_hostname(origin))):
+        if origin and not (self._pages.is_origin_allowed(origin) or is_loopback(_hostname(origin))):
             return False
         host = _header(scope, b"host")
         return not host or is_loopback(_hostname(f"//{host}"))
 
-    def _allowed_origin(self, scope: Scope) -> str | None:
+    def _headers_for_page(self, scope: HTTPScope) -> list[tuple[bytes, bytes]]:
+        """With what a page of an allowed origin may read why it was refused."""
         origin = _header(scope, b"origin")
-        return origin if origin in self._origins or "*" in self._origins else None
+        if not origin or not self._pages.is_origin_allowed(origin):
+            return []
+        told = {"Vary": "Origin", **self._pages.simple_headers}
+        told.setdefault("Access-Control-Allow-Origin", origin)
+        return [(name.lower().encode(), value.encode("latin-1")) for name, value in told.items()]
+
+
+class _Closable:
+    """A WebSocket that is closed when its token is no longer good."""
+
+    def __init__(self, caller: Caller, receive: Receive, send: Send) -> None:
+        self._caller = caller
+        self._receive = receive
+        self._send = send
+        self._is_closed = False
+
+    async def receive(self) -> Any:
+        message = await _or_gone(self._caller, self._receive)
+        if message is not None:
+            return message
+        if not self._is_closed:
+            self._is_closed = True
+            await self._send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": _GONE})
+        return {"type": "websocket.disconnect", "code": POLICY_VIOLATION}
+
+    async def send(self, message: Message) -> None:
+        if not self._is_closed:
+            await self._send(message)
+
+
+class _Endable:
+    """An answer that is told that its reader has gone when the token has, and is brought to an end if it can be."""
+
+    def __init__(self, caller: Caller, receive: Receive, send: Send) -> None:
+        self._caller = caller
+        self._receive = receive
+        self._send = send
+        self._is_under_way = False
+        self._has_length = False
+
+    async def receive(self) -> Any:
+        return await _or_gone(self._caller, self._receive) or {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._is_under_way = True
+            self._has_length = any(name == b"content-length" for name, _ in message["headers"])
+        elif message["type"] == "http.response.body" and not message.get("more_body"):
+            self._is_under_way = False
+        await self._send(message)
+
+    async def ended(self) -> None:
+        """One whose length was said stays cut off, so that nobody takes it for the whole."""
+        if self._is_under_way and not self._has_length and self._caller.gone.is_set():
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _or_gone(caller: Caller, receive: Receive) -> Any | None:
+    """What is received; None when the token is no longer good."""
+    receiving = asyncio.ensure_future(receive())
+    going = asyncio.ensure_future(caller.gone.wait())
+    try:
+        await asyncio.wait((receiving, going), return_when=asyncio.FIRST_COMPLETED)
+        return receiving.result() if receiving.done() and not going.done() else None
+    finally:
+        receiving.cancel()
+        going.cancel()
+
+
+def _put(scope: HTTPScope | WebSocketScope, caller: Caller) -> None:
+    cast("dict[str, Any]", scope).setdefault("state", {})[CALLER] = caller
 
 
 @lru_cache(256)
@@ -118,19 +225,21 @@ def _bearer(scope: Scope) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-async def _answer(send: Send, problem: Problem, origin: str | None) -> None:
+def _with_token_taken_out(scope: WebSocketScope) -> tuple[str, WebSocketScope]:
+    """The token in the URL, and the rest of the call: nothing behind the guard sees it, so that nothing can write it down."""
+    query = scope["query_string"]
+    if b"token=" not in query:
+        return "", scope
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
+    rest = urlencode([(name, value) for name, value in pairs if name != "token"], encoding="latin-1")
+    given = next((value for name, value in pairs if name == "token"), "")
+    return given, cast("WebSocketScope", {**scope, "query_string": rest.encode("latin-1")})
+
+
+async def _answer(send: Send, problem: Problem, headers: list[tuple[bytes, bytes]]) -> None:
     body = msgspec.json.encode(problem)
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
     if problem.status_code == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    if origin:  # or the page could not read why it was refused
-        headers += [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
     await send({"type": "http.response.start", "status": problem.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-async def _close(receive: Receive, send: Send) -> None:
-    await receive()
-    # Closed before it is accepted, the client would see an HTTP 403 and no code.
-    await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-    await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "a token is needed"})

@@ -1,17 +1,20 @@
 """A Litestar app as all our services want it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ControllerRouterHandler
 
-from benchwire.web.cors import DEFAULT_ORIGINS, cors
+from benchwire.web.access import OPEN_PATHS
+from benchwire.web.cors import cors
 from benchwire.web.errors import handlers
-
-BODY_LIMIT_BYTES = 8 << 20
+from benchwire.web.explorer import DocumentPlugin, ExplorerPlugin, files
+from benchwire.web.origins import DEFAULT_ORIGINS
+from benchwire.web.rate import limit
+from benchwire.web.scopes import Scoped
+from benchwire.web.settings import BODY_LIMIT_BYTES
 
 
 def made(
@@ -23,17 +26,27 @@ def made(
     dependencies: Mapping[str, Provide] | None = None,
     origins: Sequence[str] = DEFAULT_ORIGINS,
     body_limit_bytes: int = BODY_LIMIT_BYTES,
+    rate_limit: str = "",
+    open_paths: Collection[str] = OPEN_PATHS,
 ) -> Litestar:
-    """An app with our error shape, CORS, a limit on bodies, and its OpenAPI document at ``/schema/openapi.json``.
+    """An app with our error shape, CORS, scopes of tokens, limits on bodies and calls, and its OpenAPI document under ``/schema``.
 
-    ``statuses`` is the service's table of errors. Logging stays as ``benchwire.events.service`` set it up.
+    ``statuses`` is the service's table of errors; ``open_paths`` are those that the guard around it lets pass without a token.
+    Logging stays as ``benchwire.events.service`` set it up.
     """
+    limited = limit(rate_limit)
     return Litestar(
-        route_handlers=list(routes),
+        route_handlers=[*routes, files()],
         dependencies=dict(dependencies or {}),
         exception_handlers=dict(handlers(statuses)),
         cors_config=cors(origins),
+        middleware=[*([limited.middleware] if limited else []), Scoped()],
         request_max_body_size=body_limit_bytes,
-        openapi_config=OpenAPIConfig(title=title, version=version, path="/schema", render_plugins=[JsonRenderPlugin()]),
+        openapi_config=OpenAPIConfig(
+            title=title,
+            version=version,
+            path="/schema",
+            render_plugins=[ExplorerPlugin(title), DocumentPlugin(open_paths)],
+        ),
         logging_config=None,
     )

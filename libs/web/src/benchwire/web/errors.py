@@ -77,7 +77,8 @@ def _told(
             return status, _SAID_OTHERWISE.get(kind) or _sentence(error), {}
     if isinstance(error, HTTPException) and error.status_code < 500:
         return error.status_code, _of_litestar(request, error), dict(error.headers or {})
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    ids = {name: value for name, value in request.path_params.items() if name.endswith("_id")}
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error, extra=ids)
     return 500, "something went wrong here; the service's log says what", {}
 
 

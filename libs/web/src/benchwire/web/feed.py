@@ -1,19 +1,23 @@
-"""One stream of frames to many WebSockets, where a slow reader is told and dropped, and never slows another.
+"""One stream of frames to many readers, where a slow one is told and dropped, and never slows another.
 
-Publishing is a plain call: it puts the frame, encoded once, into the outbox of each client that listens to the topic. A task per client
-sends; nobody waits for anybody.
+Publishing is a plain call: the frame, encoded once, goes into the outbox of each reader that listens to the topic. The more readers there are,
+the longer frames are gathered before they are handed out together, so that the cost of a write is shared by many. A WebSocket is served by
+``attend``, with a task that sends; whoever answers in another way takes the frames from ``heard``. Nobody waits for anybody.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
+from contextlib import aclosing
 from typing import Any, NamedTuple
 
 import msgspec
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
+
+from benchwire.web.outlet import Text, outlet_of
 
 log = logging.getLogger(__name__)
 
@@ -21,26 +25,29 @@ TOO_SLOW = 1013
 INTERNAL_ERROR = 1011
 OUTBOX_BYTES = 8 << 20
 _LAST_WORDS_S = 5.0
+_LINGER_S = 50e-6  # for each listener: about what it costs to write to one
+_MOST_LINGER_S = 0.025
+_WRITE_BYTES = 64 << 10
 
 Socket = WebSocket[Any, Any, Any]
 OnText = Callable[[str], Awaitable[None]]
 
 
 class _Item(NamedTuple):
-    frame: str
+    text: Text
     sequence: int | None
     counted_bytes: int
+    is_last: bool = False
 
 
-class Client:
-    """One connected reader and what it is still to be sent.
+class Listener:
+    """One reader and what it is still to be sent.
 
     It starts held: what is published meanwhile is kept until ``open`` has put the first frames in front of it, so that a snapshot and what
     follows it meet without a gap and without a double.
     """
 
-    def __init__(self, socket: Socket, *, limit_bytes: int) -> None:
-        self._socket = socket
+    def __init__(self, *, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._outbox: deque[_Item] = deque()
         self._outbox_bytes = 0
@@ -48,14 +55,20 @@ class Client:
         self._held = True
         self._wake = asyncio.Event()
         self.too_slow = False
+        self.sent = 0  # frames
 
-    def put(self, frame: str, sequence: int | None = None) -> None:
+    def put(self, frame: str, sequence: int | None = None, *, last: bool = False) -> None:
         """Sends ``frame`` when its turn comes. One whose ``sequence`` was already covered by ``open`` is left out."""
-        if self.too_slow or (sequence is not None and sequence <= self._after):
+        self.take([_item(frame, sequence, last=last)])
+
+    def take(self, items: Iterable[_Item]) -> None:
+        """The same with several."""
+        if self.too_slow:
             return
-        item = _Item(frame, sequence, _bytes_of(frame))
-        self._outbox.append(item)
-        self._outbox_bytes += item.counted_bytes
+        for item in items:
+            if item.sequence is None or item.sequence > self._after:
+                self._outbox.append(item)
+                self._outbox_bytes += item.counted_bytes
         if self._outbox_bytes > self._limit_bytes:
             self._give_up()
         self._wake.set()
@@ -65,7 +78,7 @@ class Client:
         self._after = after
         kept = [one for one in self._outbox if one.sequence is None or one.sequence > after]
         # The first frames are what was asked for, however much that is; the limit is for what piles up behind them.
-        self._outbox = deque([*(_Item(frame, None, 0) for frame in first), *kept])
+        self._outbox = deque([*(_Item(Text(frame), None, 0) for frame in first), *kept])
         self._outbox_bytes = sum(one.counted_bytes for one in kept)
         self._held = False
         self._wake.set()
@@ -75,47 +88,125 @@ class Client:
         self._outbox.clear()
         self._outbox_bytes = 0
 
-    async def send_all(self) -> None:
-        """Sends what is put, until the client turns out too slow; it is told then."""
+    async def frames(self, *, idle_s: float | None = None) -> AsyncGenerator[str, None]:
+        """What is put, until the last frame or until the reader turns out too slow; an empty one whenever nothing came for ``idle_s``."""
         while not self.too_slow:
+            while self._is_ready:
+                item = self._next()
+                yield item.text.text
+                self.sent += 1
+                if item.is_last:
+                    return
+            try:
+                async with asyncio.timeout(idle_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                yield ""
+            self._wake.clear()
+
+    async def writes(self) -> AsyncGenerator[bytes, None]:
+        """What is put, as WebSocket frames, all that is there at once up to a limit, until the reader turns out too slow."""
+        while not self.too_slow:
+            while self._is_ready:
+                taken: list[bytes] = []
+                size = 0
+                while self._outbox and size < _WRITE_BYTES:
+                    taken.append(self._next().text.frame)
+                    size += len(taken[-1])
+                yield b"".join(taken)
+                self.sent += len(taken)
             await self._wake.wait()
             self._wake.clear()
-            while self._outbox and not self._held:
-                item = self._outbox.popleft()
-                self._outbox_bytes -= item.counted_bytes
-                await self._socket.send_data(item.frame, mode="text")
+
+    @property
+    def _is_ready(self) -> bool:
+        return bool(self._outbox) and not self._held
+
+    def _next(self) -> _Item:
+        item = self._outbox.popleft()
+        self._outbox_bytes -= item.counted_bytes
+        return item
+
+
+class Client(Listener):
+    """A reader on a WebSocket."""
+
+    def __init__(self, socket: Socket, *, limit_bytes: int) -> None:
+        super().__init__(limit_bytes=limit_bytes)
+        self._socket = socket
+
+    async def send_all(self) -> None:
+        """Sends what is put, until the client turns out too slow; it is told then."""
+        outlet = outlet_of(self._socket.scope)
+        async with aclosing(self.writes()) as writes:
+            async for frames in writes:
+                await outlet.write(frames)
         async with asyncio.timeout(_LAST_WORDS_S):
             await self._socket.close(code=TOO_SLOW, reason="too slow: connect again and ask for what was missed")
 
 
 class Feed:
-    """Topics and who listens to them."""
+    """Topics and who listens to them. ``dropped`` counts the clients that were too slow."""
 
     def __init__(self, *, outbox_bytes: int = OUTBOX_BYTES) -> None:
         self._outbox_bytes = outbox_bytes
-        self._listeners: defaultdict[str, set[Client]] = defaultdict(set)
+        self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
+        self._gathered: dict[str, list[_Item]] = {}
+        self._sent_to_gone = 0
+        self.dropped = 0
 
     @property
     def clients(self) -> int:
         """How many are connected, over all topics."""
         return sum(len(clients) for clients in self._listeners.values())
 
+    @property
+    def sent(self) -> int:
+        """How many frames were sent, to all clients there ever were."""
+        return self._sent_to_gone + sum(client.sent for clients in self._listeners.values() for client in clients)
+
+    def listeners(self) -> Counter[str]:
+        """How many are connected, by the kind of topic: the first word of its name."""
+        found: Counter[str] = Counter()
+        for topic, clients in self._listeners.items():
+            found[topic.partition(" ")[0]] += len(clients)
+        return found
+
     def has(self, topic: str) -> bool:
         """Whether anybody listens, so that it is worth making a frame."""
         return topic in self._listeners
 
-    def publish(self, topic: str, frame: str, sequence: int | None = None) -> None:
-        """Puts ``frame`` into the outbox of everybody who listens to ``topic``."""
+    def publish(self, topic: str, frame: str, sequence: int | None = None, *, last: bool = False) -> None:
+        """Sends ``frame`` to everybody who listens to ``topic``; ``last`` says that nothing follows it there."""
+        if topic not in self._listeners:
+            return
+        gathered = self._gathered.setdefault(topic, [])
+        gathered.append(_item(frame, sequence, last=last))
+        if len(gathered) == 1:
+            linger_s = min(len(self._listeners[topic]) * _LINGER_S, _MOST_LINGER_S)
+            asyncio.get_running_loop().call_later(linger_s, self._hand_out, topic)
+
+    def _hand_out(self, topic: str) -> None:
+        gathered = self._gathered.pop(topic)
         for client in self._listeners.get(topic, ()):
-            client.put(frame, sequence)
+            client.take(gathered)
 
     @contextlib.contextmanager
-    def _listening(self, topic: str, client: Client) -> Any:
+    def heard(self, topic: str) -> Generator[Listener, None, None]:
+        """A listener to ``topic`` for the time of the context."""
+        listener = Listener(limit_bytes=self._outbox_bytes)
+        with self._listening(topic, listener):
+            yield listener
+
+    @contextlib.contextmanager
+    def _listening(self, topic: str, client: Listener) -> Generator[None, None, None]:
         self._listeners[topic].add(client)
         try:
             yield
         finally:
             self._listeners[topic].discard(client)
+            self._sent_to_gone += client.sent
+            self.dropped += client.too_slow
             if not self._listeners[topic]:
                 del self._listeners[topic]
 
@@ -179,8 +270,9 @@ async def _receive(socket: Socket, client: Client, on_text: OnText | None, pong:
             await on_text(text)
 
 
-def _bytes_of(frame: str) -> int:
-    return len(frame) if frame.isascii() else len(frame.encode())
+def _item(frame: str, sequence: int | None, *, last: bool) -> _Item:
+    text = Text(frame)
+    return _Item(text, sequence, text.size_bytes, last)
 
 
 class _Typed(msgspec.Struct):

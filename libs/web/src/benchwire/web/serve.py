@@ -11,6 +11,8 @@ import uvicorn
 import uvloop
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from benchwire.web.outlet import Outlet
+
 _BACKLOG = 2048
 _GRACE_S = 1
 _END_S = 1.8
@@ -52,7 +54,7 @@ def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         _cut_off_quietly(app),
         http="httptools",
-        ws="websockets-sansio",
+        ws=Outlet,
         ws_per_message_deflate=False,  # costs more than it saves on small frames
         ws_max_size=_WS_MESSAGE_BYTES,
         lifespan="on",
