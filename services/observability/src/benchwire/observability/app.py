@@ -6,29 +6,70 @@ from litestar.di import Provide
 from benchwire.observability.errors import STATUS
 from benchwire.observability.feeds import Feeds
 from benchwire.observability.lab import Lab
-from benchwire.observability.routes import events, flash, health, sessions, sockets, tasks
+from benchwire.observability.routes import (
+    agents,
+    asyncapi,
+    events,
+    flash,
+    health,
+    history,
+    page,
+    search,
+    sessions,
+    sockets,
+    stream,
+    tasks,
+    transfer,
+    usage,
+)
 from benchwire.observability.settings import VERSION, Settings
-from benchwire.web.access import Guard
+from benchwire.web.access import OPEN_PATHS, Guard
 from benchwire.web.app import made
+from benchwire.web.callers import Callers
+from benchwire.web.cors import cors
+from benchwire.web.metrics import metrics_route
 
-_ROOMS = (health, events, sessions, tasks, flash, sockets)
+_ROOMS = (
+    page,
+    health,
+    asyncapi,
+    events,
+    sessions,
+    history,
+    search,
+    stream,
+    usage,
+    transfer,
+    agents,
+    tasks,
+    flash,
+    sockets,
+)
+OPEN = OPEN_PATHS | {"/", "/page/"}  # the files of the page hold no data
 
 
-def app(lab: Lab, feeds: Feeds, settings: Settings) -> Litestar:
+def app(lab: Lab, feeds: Feeds, settings: Settings, callers: Callers) -> Litestar:
     """The app, still without its guard."""
     return made(
         "Benchwire observability",
-        [route for room in _ROOMS for route in room.ROUTES],
+        [*(route for room in _ROOMS for route in room.ROUTES), metrics_route],
         version=VERSION,
         statuses=STATUS,
         dependencies={
             "lab": Provide(lambda: lab, sync_to_thread=False),
             "feeds": Provide(lambda: feeds, sync_to_thread=False),
+            "settings": Provide(lambda: settings, sync_to_thread=False),
+            "callers": Provide(lambda: callers, sync_to_thread=False),
+            "metrics": Provide(lambda: lab.metrics, sync_to_thread=False),
         },
         origins=settings.cors_origins,
+        body_limit_bytes=settings.body_limit_bytes,
+        rate_limit=settings.rate_limit,
+        open_paths=OPEN,
     )
 
 
-def guarded(lab: Lab, feeds: Feeds, settings: Settings) -> Guard:
+def guarded(lab: Lab, feeds: Feeds, settings: Settings, callers: Callers) -> Guard:
     """What is served."""
-    return Guard(app(lab, feeds, settings), token=settings.token, origins=settings.cors_origins)
+    made = app(lab, feeds, settings, callers)
+    return Guard(made, callers=callers, pages=cors(settings.cors_origins), open_paths=OPEN)

@@ -7,7 +7,10 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from msgspec import UNSET
+
 from benchwire.boards import profile
+from benchwire.events.blueprint import BlueprintCreated, BlueprintDeleted, BlueprintUpdated
 from benchwire.events.device import DeviceReleased
 from benchwire.events.event import Artifact, Event, token
 from benchwire.events.flash import FlashCancelRequested, FlashPauseRequested, FlashRequested, FlashResumeRequested
@@ -19,6 +22,7 @@ from benchwire.events.session import (
     SessionStarted,
     SessionStopped,
     SessionStopRequested,
+    Spent,
 )
 from benchwire.events.task import (
     Assertion,
@@ -29,17 +33,22 @@ from benchwire.events.task import (
     TaskGuided,
     TaskRequested,
 )
-from benchwire.observability import errors
+from benchwire.observability import errors, recipe
+from benchwire.observability.blueprint import ACTIVE, Blueprint
 from benchwire.observability.session import Session
 from benchwire.observability.task import Task
+from benchwire.observability.wire.blueprints import ChangeAgent, CreateAgent
 from benchwire.observability.wire.requests import CreateSession, Describe, Guide, StartNode, StartTask
 
 DeviceLease = tuple[str, str, str]  # host, device, lease id
 FlashJob = tuple[str, str]  # host, job id
 
+ASKED = "stopped on request"
+
 MAX_NODES = 64
 MAX_ITERATIONS = 20
 MAX_SIMULATION_S = 300.0
+DEFAULT_TURNS = 50
 MAX_TURNS = 1000
 _KINDS_OF_ASSERTION = ("substring", "regex", "absent")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -51,42 +60,51 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 def create_session(session: Session | None, asked: CreateSession, now: datetime) -> Event:
     """A session of a new id. Raises ``SessionExists``."""
     token(asked.session_id, "session_id")
+    if asked.parent_session_id is not None:
+        token(asked.parent_session_id, "parent_session_id")
     if session is not None:
         raise errors.SessionExists(asked.session_id)
     if asked.prompt is None:
         return SessionStarted(
             timestamp=now, session_id=asked.session_id, session_name=asked.session_name, project_dir=asked.project_dir,
-            agent_name=asked.agent_name, parent_session_name=asked.parent_session_name, registered=True,
+            agent_name=asked.agent_name, parent_session_name=asked.parent_session_name,
+            parent_session_id=asked.parent_session_id, registered=True,
         )  # fmt: skip
-    turns = 50 if asked.max_turns is None else asked.max_turns
-    if not 1 <= turns <= MAX_TURNS:
-        raise errors.Unusable(f"max_turns: it must be between 1 and {MAX_TURNS}")
     return SessionRequested(
         timestamp=now, session_id=asked.session_id, session_name=asked.session_name, prompt=asked.prompt,
         agent_name=asked.agent_name, project_dir=asked.project_dir, parent_session_name=asked.parent_session_name,
-        model=asked.model, max_turns=turns,
+        parent_session_id=asked.parent_session_id, model=asked.model, max_turns=turns(asked.max_turns),
     )  # fmt: skip
 
 
-def stop_session(session: Session | None, session_id: str, now: datetime) -> Event | None:
+def turns(max_turns: int | None) -> int:
+    """How many turns a session may have. Raises ``Unusable``."""
+    allowed = DEFAULT_TURNS if max_turns is None else max_turns
+    if not 1 <= allowed <= MAX_TURNS:
+        raise errors.Unusable(f"max_turns: it must be between 1 and {MAX_TURNS}")
+    return allowed
+
+
+def stop_session(
+    session: Session | None, session_id: str, now: datetime, *, reason: str = ASKED
+) -> SessionStopped | SessionStopRequested | None:
     """Its runner is told; one that has none, because nobody took it or because it runs outside, is stopped with that."""
     if session is None:
         raise errors.SessionUnknown(session_id)
     if not session.is_running:
         raise errors.SessionNotRunning(session_id, session.status)
     if session.runner is None:
-        return SessionStopped(timestamp=now, session_id=session_id, reason="stopped on request")
+        return SessionStopped(timestamp=now, session_id=session_id, reason=reason)
     if session.status == "stopping":
         return None
-    return SessionStopRequested(timestamp=now, session_id=session_id)
+    return SessionStopRequested(timestamp=now, session_id=session_id, reason=reason)
 
 
-def close_session(session: Session | None, now: datetime) -> Event | None:
-    """What a runner that is gone held."""
-    if session is None or not session.is_running or session.runner is None:
+def close_session(session: Session | None, gone: str, now: datetime) -> Event | None:
+    """What the runner ``gone`` held, unless somebody else has it by now."""
+    if session is None or not session.is_running or session.runner != gone:
         return None
-    reason = f"its runner {session.runner} is gone"
-    return SessionFailed(timestamp=now, session_id=session.session_id, reason=reason)
+    return SessionFailed(timestamp=now, session_id=session.session_id, reason=f"its runner {gone} is gone")
 
 
 def describe_session(session: Session | None, session_id: str, asked: Describe, now: datetime) -> Event:
@@ -100,13 +118,68 @@ def describe_session(session: Session | None, session_id: str, asked: Describe, 
     )  # fmt: skip
 
 
-def delete_session(session: Session | None, session_id: str, now: datetime) -> Event:
-    """The tombstone. One that an agent still works on has to be stopped first."""
+def delete_session(session: Session | None, session_id: str, usage: Sequence[Spent], now: datetime) -> Event:
+    """The tombstone, which keeps what the session had cost. One that an agent still works on has to be stopped first."""
     if session is None:
         raise errors.SessionUnknown(session_id)
     if session.is_running and session.requested:
         raise errors.SessionBusy(session_id)
-    return SessionDeleted(timestamp=now, session_id=session_id)
+    return SessionDeleted(timestamp=now, session_id=session_id, usage=list(usage))
+
+
+# Blueprints
+
+
+def create_blueprint(blueprint: Blueprint | None, asked: CreateAgent, now: datetime) -> Event:
+    """A blueprint of a free name. Raises ``BlueprintExists`` and ``Unusable``."""
+    recipe.checked_name(asked.name)
+    _check_recipe(asked)
+    if blueprint is not None:
+        raise errors.BlueprintExists(asked.name)
+    return BlueprintCreated(
+        timestamp=now, name=asked.name, description=asked.description, system_prompt=asked.system_prompt,
+        mcp_servers=asked.mcp_servers, skills=asked.skills, tags=list(dict.fromkeys(asked.tags)), status=asked.status,
+    )  # fmt: skip
+
+
+def change_blueprint(blueprint: Blueprint | None, name: str, asked: ChangeAgent, now: datetime) -> Event | None:
+    """What differs from what there is. Raises ``BlueprintUnknown`` and ``Unusable``."""
+    if blueprint is None:
+        raise errors.BlueprintUnknown(name)
+    if asked.name not in (UNSET, name):
+        raise errors.Unusable("name: an agent keeps its name; create another one and delete this one")
+    _check_recipe(asked)
+    given = asked.changes
+    if "tags" in given:
+        given["tags"] = list(dict.fromkeys(given["tags"]))
+    news = {field: value for field, value in given.items() if value != getattr(blueprint, field)}
+    return BlueprintUpdated(timestamp=now, name=name, changes=news) if news else None
+
+
+def delete_blueprint(blueprint: Blueprint | None, name: str, now: datetime) -> Event:
+    """The end of a blueprint. Raises ``BlueprintUnknown``."""
+    if blueprint is None:
+        raise errors.BlueprintUnknown(name)
+    return BlueprintDeleted(timestamp=now, name=name)
+
+
+def _check_recipe(asked: CreateAgent | ChangeAgent) -> None:
+    if asked.description is not UNSET:
+        recipe.checked_text(asked.description, "description")
+    if asked.system_prompt is not UNSET:
+        recipe.checked_text(asked.system_prompt, "system_prompt")
+    if asked.mcp_servers is not UNSET:
+        recipe.checked_servers(asked.mcp_servers)
+
+
+def can_start(blueprint: Blueprint | None, agent_name: str) -> None:
+    """Raises ``Unusable`` when a session for that agent could never run."""
+    if blueprint is None:
+        raise errors.Unusable(
+            f"agent_name: there is no agent {agent_name[:64]!r}; GET /agents lists them, and without agent_name any runner does"
+        )
+    if blueprint.status != ACTIVE:
+        raise errors.Unusable(f"agent_name: the agent {agent_name!r} is {blueprint.status}; set it active first")
 
 
 # Tasks
@@ -192,11 +265,11 @@ def cancel_task(task: Task | None, task_id: str, now: datetime) -> Event | None:
     return TaskCancelRequested(timestamp=now, task_id=task_id)
 
 
-def close_task(task: Task | None, task_id: str, now: datetime) -> Event | None:
-    """What a runner that is gone held."""
-    if task is None or not task.is_running or task.runner is None:
+def close_task(task: Task | None, task_id: str, gone: str, now: datetime) -> Event | None:
+    """What the runner ``gone`` held, unless somebody else has it by now."""
+    if task is None or not task.is_running or task.runner != gone:
         return None
-    return TaskFailed(timestamp=now, task_id=task_id, reason=f"its runner {task.runner} is gone")
+    return TaskFailed(timestamp=now, task_id=task_id, reason=f"its runner {gone} is gone")
 
 
 def let_go(leases: Sequence[DeviceLease], jobs: Sequence[FlashJob], now: datetime) -> list[Event]:

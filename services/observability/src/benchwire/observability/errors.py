@@ -45,6 +45,27 @@ class NoResult(LookupError):
         super().__init__(f"session {session_id!r} ended without an answer of the assistant")
 
 
+class BadCursor(ValueError):
+    """A cursor that no page gave."""
+
+    def __init__(self) -> None:
+        super().__init__("cursor: it is not one that was given; leave it out to begin with the first page")
+
+
+class BlueprintUnknown(LookupError):
+    """No agent has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no agent {name[:64]!r}")
+
+
+class BlueprintExists(Exception):
+    """The name is taken."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"an agent {name!r} exists already; choose another name, or change that one")
+
+
 class TaskUnknown(LookupError):
     """No task has this id."""
 
@@ -104,6 +125,9 @@ STATUS: dict[type[Exception], int] = {
     SessionBusy: 409,
     SessionStillRunning: 400,
     NoResult: 404,
+    BadCursor: 400,
+    BlueprintUnknown: 404,
+    BlueprintExists: 409,
     TaskUnknown: 404,
     TaskNotRunning: 409,
     DeviceUnknown: 404,

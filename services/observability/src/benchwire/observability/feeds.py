@@ -27,14 +27,7 @@ from benchwire.events.flash import (
 )
 from benchwire.events.live import FlashProgress, SerialLine
 from benchwire.events.log import Recorded
-from benchwire.events.session import (
-    MessageSent,
-    ModelUsed,
-    SessionClaimed,
-    SessionDeleted,
-    ToolCalled,
-    ToolReturned,
-)
+from benchwire.events.session import SessionDeleted
 from benchwire.observability import queries
 from benchwire.observability.lab import Lab
 from benchwire.observability.projection import flash as flash_rows
@@ -42,6 +35,7 @@ from benchwire.observability.projection import sessions as session_rows
 from benchwire.observability.projection import tasks as task_rows
 from benchwire.observability.wire import flash as flash_wire
 from benchwire.observability.wire import sessions as session_wire
+from benchwire.observability.wire import stream as stream_wire
 from benchwire.observability.wire import tasks as task_wire
 
 log = logging.getLogger(__name__)
@@ -50,13 +44,17 @@ SESSIONS = "sessions"
 FLASH = "flash"
 SERIAL = "serial"
 
-_QUIET = (MessageSent, ToolCalled, ToolReturned, ModelUsed, SessionClaimed)
 _OVER = (FlashCompleted, FlashFailed, FlashCancelled)
 
 
 def of_session(session_id: str) -> str:
     """The topic of one session."""
     return f"session {session_id}"
+
+
+def of_stream(session_id: str) -> str:
+    """The topic of one session, told as Server-Sent Events."""
+    return f"stream {session_id}"
 
 
 def of_task(task_id: str) -> str:
@@ -92,11 +90,13 @@ class Feeds:
         self._batches: asyncio.Queue[Sequence[Recorded]] = asyncio.Queue()
         self._jobs: dict[str, Job] = {}
         self._early: dict[str, FlashProgress] = {}
-        lab.projection.on_commit(self._batches.put_nowait)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
         """Follows facts and samples for the time of the context; the projection runs already."""
+        self._lab.projection.on_commit(
+            self._batches.put_nowait
+        )  # not sooner: nobody listens while the rows are built anew
         for job in await self._lab.read(queries.active_jobs):
             if job["started_at"] is not None:
                 self._jobs[job["job_id"]] = Job(job["total_bytes"])
@@ -129,7 +129,7 @@ class Feeds:
         said = await self._lab.read(lambda db: self._rows(db, batch)) if self._lab.feed.clients else None
         for one in batch:
             if said is not None and not isinstance(one.event, session_rows.EVENTS):
-                self._lab.feed.publish(SESSIONS, session_wire.fact_frame(one), one.sequence)
+                self._lab.feed.publish(SESSIONS, session_wire.fact_frame(one).text, one.sequence)
             if isinstance(one.event, flash_rows.EVENTS):
                 self._flash(one)
             elif said is not None and isinstance(one.event, session_rows.EVENTS):
@@ -151,22 +151,14 @@ class Feeds:
 
     def _session(self, one: Recorded, said: Frames) -> None:
         session_id: str = one.event.session_id  # type: ignore[attr-defined]
-        changed = said.sessions.get(session_id)
-        shown = said.shown.get(one.sequence)
-        if isinstance(one.event, SessionDeleted):
-            if changed is None or changed.created_sequence > one.sequence:
-                self._publish(session_id, session_wire.deleted_frame(session_id, one.sequence), one.sequence)
-            return
-        if changed is not None and changed.created_sequence == one.sequence:
-            self._publish(session_id, session_wire.created_frame(changed.session, one.sequence), one.sequence)
-        if shown is not None:
-            self._publish(session_id, session_wire.event_frame(shown), one.sequence)
-        if changed is not None and changed.created_sequence < one.sequence and not isinstance(one.event, _QUIET):
-            self._publish(session_id, session_wire.updated_frame(changed.session, one.sequence), one.sequence)
-
-    def _publish(self, session_id: str, frame: str, sequence: int) -> None:
-        self._lab.feed.publish(SESSIONS, frame, sequence)
-        self._lab.feed.publish(of_session(session_id), frame, sequence)
+        frames = _frames_of(one, session_id, said)
+        for frame in frames:
+            self._lab.feed.publish(SESSIONS, frame.text, frame.sequence)
+            self._lab.feed.publish(of_session(session_id), frame.text, frame.sequence)
+        if self._lab.feed.has(of_stream(session_id)):
+            for text in stream_wire.events(frames):
+                is_last = isinstance(one.event, SessionDeleted)
+                self._lab.feed.publish(of_stream(session_id), text, one.sequence, last=is_last)
 
     def _task(self, one: Recorded, said: Frames) -> None:
         task_id: str = one.event.task_id  # type: ignore[attr-defined]
@@ -222,6 +214,22 @@ class Feeds:
             return
         job.progress = sample
         self._publish_flash(sample.job_id, flash_wire.progress_frame(sample, job.total_bytes), None)
+
+
+def _frames_of(one: Recorded, session_id: str, said: Frames) -> list[session_wire.Frame]:
+    changed = said.sessions.get(session_id)
+    if isinstance(one.event, SessionDeleted):
+        is_gone = changed is None or changed.created_sequence > one.sequence
+        return [session_wire.deleted_frame(session_id, one.sequence)] if is_gone else []
+    frames = []
+    if changed is not None and changed.created_sequence == one.sequence:
+        frames.append(session_wire.created_frame(changed.session, one.sequence))
+    if (shown := said.shown.get(one.sequence)) is not None:
+        frames.append(session_wire.event_frame(shown))
+    if changed is not None and changed.created_sequence < one.sequence:
+        is_news = changed.changed_sequence == one.sequence or not isinstance(one.event, session_rows.QUIET)
+        frames += [session_wire.updated_frame(changed.session, one.sequence)] if is_news else []
+    return frames
 
 
 _MOST_EARLY = 256  # late samples of jobs that are over end up there too

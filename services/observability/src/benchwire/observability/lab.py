@@ -18,7 +18,12 @@ from benchwire.events.log import Log, Recorded
 from benchwire.events.presence import Presence, Present
 from benchwire.events.projection import Projection
 from benchwire.observability import session, task
+from benchwire.observability.listing import Listing
+from benchwire.observability.metrics import Numbers
+from benchwire.observability.prices import Prices
+from benchwire.observability.search import Search
 from benchwire.web.feed import Feed
+from benchwire.web.metrics import of_machinery
 
 T = TypeVar("T")
 
@@ -31,15 +36,21 @@ _PRESENCE_FRESH_S = 0.5
 class Lab:
     """The lab as this service sees it."""
 
-    def __init__(self, bus: Bus, projection: Projection, *, outbox_bytes: int) -> None:
+    def __init__(self, bus: Bus, projection: Projection, search: Search, prices: Prices, *, outbox_bytes: int) -> None:
         self.bus = bus
-        self.log = Log(bus)
+        self.search = search
+        self.prices = prices
+        self.metrics = Numbers()
+        self.log = Log(bus, on_append=self.metrics.appended)
         self.blobs = Blobs(bus)
         self.projection = projection
         self.feed = Feed(outbox_bytes=outbox_bytes)
         self.endings = Endings()
+        self.listing = Listing()
         self.present = Roll(Presence(bus))
         projection.on_commit(self.endings.hear)
+        of_machinery(self.metrics, bus, projection, self.feed)
+        self.metrics.of_lab(projection, self.now)
 
     def now(self) -> datetime:
         """The time that goes into events."""
@@ -49,15 +60,17 @@ class Lab:
         """What ``query`` reads from the rows."""
         return await self.projection.read(query)
 
-    async def write(self, event: Event, *, event_id: str | None = None) -> int:
+    async def write(
+        self, event: Event, *, event_id: str | None = None, shown_within_s: float = _APPLY_DEADLINE_S
+    ) -> int:
         """Appends ``event``, and returns its sequence when the rows show it. Raises as ``Log.append`` and ``wait_for`` do."""
         sequence = await self.log.append(event, event_id=event_id, deadline_s=WRITE_DEADLINE_S)
-        await self.shown(sequence)
+        await self.shown(sequence, within_s=shown_within_s)
         return sequence
 
-    async def shown(self, sequence: int) -> None:
-        """Returns when the rows show what stands at ``sequence``."""
-        await self.projection.wait_for(sequence, timeout_s=_APPLY_DEADLINE_S)
+    async def shown(self, sequence: int, *, within_s: float = _APPLY_DEADLINE_S) -> None:
+        """Returns when the rows show what stands at ``sequence``. Raises ``ProjectionBehind``."""
+        await self.projection.wait_for(sequence, timeout_s=within_s)
 
 
 class Roll:

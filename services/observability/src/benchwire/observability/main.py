@@ -11,12 +11,17 @@ from benchwire.events.presence import Presence, Present
 from benchwire.events.projection import Projection
 from benchwire.events.service import run
 from benchwire.events.settings import load
+from benchwire.observability import prices
 from benchwire.observability.app import guarded
 from benchwire.observability.feeds import Feeds
 from benchwire.observability.lab import Lab
+from benchwire.observability.orphans import Orphans
 from benchwire.observability.projection import SCHEMA
+from benchwire.observability.search import Search
 from benchwire.observability.settings import VERSION, Settings
 from benchwire.web.access import checked
+from benchwire.web.callers import Callers
+from benchwire.web.observed import Observed
 from benchwire.web.serve import fast_loop, serve
 
 log = logging.getLogger(__name__)
@@ -26,16 +31,25 @@ NAME = "observability"
 
 async def observe(settings: Settings, *, on_ready: Callable[[int], None] | None = None) -> None:
     """Runs the service until it is cancelled; ``on_ready`` is told the port."""
-    checked(settings.observability_host, settings.token)
+    callers = checked(settings.observability_host, await asyncio.to_thread(Callers.configured, settings))
     await asyncio.to_thread(profile.names)  # read once; from then on they are in memory
+    price_table = await asyncio.to_thread(prices.read, settings.prices_file)
     async with connected(settings, name=NAME) as bus:
         projection = Projection(bus, settings.projection_file, SCHEMA)
-        lab = Lab(bus, projection, outbox_bytes=settings.outbox_bytes)
+        lab = Lab(bus, projection, Search(bus, settings.search_file), price_table, outbox_bytes=settings.outbox_bytes)
         feeds = Feeds(lab)
+        orphans = Orphans(lab, after_s=settings.orphaned_after_s)
         present = Present(service=NAME, name=NAME, version=VERSION, pid=os.getpid())
-        async with projection.running(), feeds.running(), Presence(bus).announced(present):
+        async with (
+            callers.followed(),
+            projection.running(),
+            lab.search.running(),
+            feeds.running(),
+            orphans.watched(),
+            Presence(bus).announced(present),
+        ):
             await serve(
-                guarded(lab, feeds, settings),
+                Observed(guarded(lab, feeds, settings, callers), lab.metrics),
                 host=settings.observability_host,
                 port=settings.observability_port,
                 on_ready=_telling(settings, on_ready),

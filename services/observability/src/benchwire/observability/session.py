@@ -62,6 +62,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     project_dir: str | None = None
     agent_name: str | None = None
     parent_session_name: str | None = None
+    parent_session_id: str | None = None
+    forked_from_session_id: str | None = None
+    forked_from_event_id: int | None = None
     requested: bool = False
     runner: str | None = None
     reason: str | None = None
@@ -137,11 +140,17 @@ def _ended(session: Session, status: Status, reason: str | None) -> Session:
     return replace(session, status=status, reason=reason, requested=False, runner=None)
 
 
+_NAMES = (
+    "session_name", "project_dir", "agent_name", "parent_session_name", "parent_session_id",
+    "forked_from_session_id", "forked_from_event_id",
+)  # fmt: skip
+
+
 def _named(session: Session, event: Event) -> Session:
     """Fills what nobody had said before; what is known is kept."""
     news = {
         field: value
-        for field in ("session_name", "project_dir", "agent_name", "parent_session_name")
+        for field in _NAMES
         if getattr(session, field) is None and (value := getattr(event, field, None)) is not None
     }
     return replace(session, **news) if news else session

@@ -2,27 +2,33 @@
 
 from pathlib import Path
 
-import msgspec
-
 from benchwire.events.service import version_of
-from benchwire.events.settings import NatsSettings, Secret
-from benchwire.web.cors import DEFAULT_ORIGINS
 from benchwire.web.feed import OUTBOX_BYTES
+from benchwire.web.settings import WebSettings
 
 VERSION = version_of("benchwire-observability")
 
 
-class Settings(NatsSettings, frozen=True, kw_only=True):
-    """Of the observability service. ``data`` is the directory of all services; this one's own things are in ``data/observability``."""
+class Settings(WebSettings, frozen=True, kw_only=True):
+    """Of the observability service; its own things are in ``data/observability``.
 
-    data: Path = Path("data")
+    ``orphaned_after_s`` is how long what a gone runner left may wait for another one before it is closed. ``documents_url`` is where
+    browsers reach the document store. ``prices_file`` says what tokens cost (TOML, like ``prices.toml`` here, which it replaces).
+    """
+
     observability_host: str = "127.0.0.1"
     observability_port: int = 8765
-    token: Secret | None = None
-    cors_origins: list[str] = msgspec.field(default_factory=lambda: list(DEFAULT_ORIGINS))
     outbox_bytes: int = OUTBOX_BYTES
+    orphaned_after_s: float = 600.0
+    documents_url: str = "http://127.0.0.1:8766"
+    prices_file: Path | None = None
 
     @property
     def projection_file(self) -> Path:
         """Where the projection is kept; deleting it costs a rebuild and nothing else."""
         return self.data / "observability" / "projection.sqlite"
+
+    @property
+    def search_file(self) -> Path:
+        """Where the words of the search are kept; it can be deleted too."""
+        return self.data / "observability" / "search.sqlite"

@@ -5,9 +5,9 @@ from sqlite_utils import Database
 from benchwire.events.catalog import FACTS
 from benchwire.events.log import Recorded
 from benchwire.events.projection import Schema
-from benchwire.observability.projection import devices, documents, flash, sessions, tasks
+from benchwire.observability.projection import blueprints, devices, documents, flash, sessions, tasks, usage
 
-_ROOMS = (sessions, tasks, flash, devices, documents)
+_ROOMS = (sessions, tasks, flash, devices, documents, blueprints, usage)
 
 
 def apply(db: Database, one: Recorded) -> None:
@@ -15,7 +15,6 @@ def apply(db: Database, one: Recorded) -> None:
     for room in _ROOMS:
         if isinstance(one.event, room.EVENTS):
             room.apply(db.conn, one)
-            return
 
 
-SCHEMA = Schema(filters=[FACTS], tables="".join(room.TABLES for room in _ROOMS), apply=apply, version=1)
+SCHEMA = Schema(filters=[FACTS], tables="".join(room.TABLES for room in _ROOMS), apply=apply, version=2)

@@ -24,30 +24,41 @@ from benchwire.observability.session import Session, Status, evolve, iso
 
 EVENTS: tuple[type[Event], ...] = get_args(SessionEvent)
 
-# One column per field of Session, then where in the log it began and was last touched.
+# One column per field of Session, then where in the log it began, and last changed its status or names.
 TABLES = """
 CREATE TABLE IF NOT EXISTS sessions (
     session_id TEXT PRIMARY KEY, created_at TEXT NOT NULL, modified_at TEXT NOT NULL, status TEXT NOT NULL, session_name TEXT,
-    project_dir TEXT, agent_name TEXT, parent_session_name TEXT, requested INTEGER NOT NULL, runner TEXT, reason TEXT,
-    created_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL
+    project_dir TEXT, agent_name TEXT, parent_session_name TEXT,
+    parent_session_id TEXT, forked_from_session_id TEXT, forked_from_event_id INTEGER, requested INTEGER NOT NULL, runner TEXT, reason TEXT,
+    created_seq INTEGER NOT NULL, changed_seq INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sessions_by_parent ON sessions (parent_session_id, created_at, created_seq);
+CREATE INDEX IF NOT EXISTS sessions_by_parent_name ON sessions (parent_session_name);
+CREATE INDEX IF NOT EXISTS sessions_by_name ON sessions (session_name);
+CREATE INDEX IF NOT EXISTS sessions_held ON sessions (runner) WHERE runner IS NOT NULL;
 CREATE INDEX IF NOT EXISTS sessions_by_age ON sessions (created_at, created_seq);
+CREATE INDEX IF NOT EXISTS sessions_by_status ON sessions (status, created_at, created_seq);
+CREATE INDEX IF NOT EXISTS sessions_by_agent ON sessions (agent_name, created_at, created_seq);
+CREATE INDEX IF NOT EXISTS sessions_by_change ON sessions (changed_seq);
 CREATE TABLE IF NOT EXISTS events (
     seq INTEGER PRIMARY KEY, session_id TEXT NOT NULL, event_type TEXT NOT NULL, role TEXT, session_name TEXT, body TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS events_by_session ON events (session_id, seq);
+CREATE INDEX IF NOT EXISTS events_by_session ON events (session_id, seq, event_type);
 CREATE TABLE IF NOT EXISTS deleted_sessions (session_id TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS deleted_sessions_by_age ON deleted_sessions (seq);
 """
 
 FIELDS = tuple(field.name for field in msgspec.structs.fields(Session))
 COLUMNS = ", ".join(FIELDS)
 _UPSERT = (
-    f"INSERT OR REPLACE INTO sessions ({COLUMNS}, created_seq, last_seq) "  # noqa: S608 - our own column names
+    f"INSERT OR REPLACE INTO sessions ({COLUMNS}, created_seq, changed_seq) "  # noqa: S608 - our own column names
     f"VALUES ({', '.join('?' * len(FIELDS))}, ?, ?)"
 )
-_SELECT = f"SELECT {COLUMNS}, created_seq FROM sessions WHERE session_id = ?"  # noqa: S608
+_SELECT = f"SELECT {COLUMNS}, created_seq, changed_seq FROM sessions WHERE session_id = ?"  # noqa: S608
 
 _SAID = (MessageSent, ToolCalled, ToolReturned, ModelUsed)
+# What is no news of a session's status; the first that tells its name is, all the same.
+QUIET: tuple[type[Event], ...] = (*_SAID, SessionClaimed)
 _NOT_SHOWN = (SessionRequested, SessionClaimed, SessionStopRequested, SessionDescribed, SessionDeleted)
 
 
@@ -57,7 +68,7 @@ def apply(db: sqlite3.Connection, one: Recorded) -> None:
     if isinstance(event, SessionDeleted):
         _delete(db, event, one.sequence)
         return
-    if not isinstance(event, _SAID) or not _touch(db, event, one.sequence):
+    if not isinstance(event, _SAID) or not _touch(db, event):
         _fold(db, event, one.sequence)
     if not isinstance(event, _NOT_SHOWN) and not (isinstance(event, SessionStarted) and event.registered):
         _show(db, event, one.sequence)
@@ -69,25 +80,24 @@ def of_row(row: tuple[Any, ...]) -> Session:
     return Session(**{**values, "status": Status(values["status"]), "requested": bool(values["requested"])})
 
 
-def _touch(db: sqlite3.Connection, event: Any, sequence: int) -> bool:
+def _touch(db: sqlite3.Connection, event: Any) -> bool:
     """The short way for what is said in a session that is known by name; most events go it."""
     at = iso(event.timestamp)
     done = db.execute(
-        "UPDATE sessions SET modified_at = max(modified_at, ?), last_seq = ? WHERE session_id = ? AND session_name IS NOT NULL",
-        (at, sequence, event.session_id),
+        "UPDATE sessions SET modified_at = max(modified_at, ?) WHERE session_id = ? AND session_name IS NOT NULL",
+        (at, event.session_id),
     )
     return done.rowcount == 1
 
 
 def _fold(db: sqlite3.Connection, event: Any, sequence: int) -> None:
     row = db.execute(_SELECT, (event.session_id,)).fetchone()
-    before = of_row(row[:-1]) if row else None
+    before, (created, changed) = (of_row(row[:-2]), row[-2:]) if row else (None, (sequence, sequence))
     after = evolve(before, event)
     assert after is not None
     values = [getattr(after, field) for field in FIELDS]
-    db.execute(_UPSERT, (*values, row[-1] if row else sequence, sequence))
-    if before is None:
-        db.execute("DELETE FROM deleted_sessions WHERE session_id = ?", (event.session_id,))
+    is_told = not isinstance(event, QUIET) or (before is not None and after.session_name != before.session_name)
+    db.execute(_UPSERT, (*values, created, sequence if is_told else changed))
 
 
 def _show(db: sqlite3.Connection, event: Any, sequence: int) -> None:

@@ -1,112 +1,150 @@
 """Hooks: what outside sessions report."""
 
-import asyncio
-import hashlib
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from typing import Any
 
 import msgspec
 from litestar import Request, Response, post
-from litestar.exceptions import ClientException
+from litestar.exceptions import ClientException, InternalServerException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
-from benchwire.events.event import IllegalToken, token
-from benchwire.events.log import EventTooLarge
-from benchwire.observability.errors import Unusable
-from benchwire.observability.lab import WRITE_DEADLINE_S, Lab
+from benchwire.events.event import token
+from benchwire.events.log import EventTooLarge, LogUnavailable
+from benchwire.events.projection import ProjectionBehind
+from benchwire.observability import ingest
+from benchwire.observability.ingest import Line, Tally
+from benchwire.observability.lab import Lab
 from benchwire.observability.routes.params import Id, TheLab
+from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire import sessions as wire
+from benchwire.web.described import described
+from benchwire.web.errors import RETRY_AFTER_S
 
 _NDJSON = "application/x-ndjson"
+_JSON = "application/json"
 _OK = b'{"ok":true}'
-_OF_ONE = (msgspec.MsgspecError, Unusable, IllegalToken, EventTooLarge)
-
-_WINDOW = 256
-
-
-class Wrong(msgspec.Struct, frozen=True):
-    """A line that did not land, and why."""
-
-    line: int
-    detail: str
-
 
 AnyRequest = Request[Any, Any, Any]
 
 
-@post("/events", status_code=200)
+@post(
+    "/events", status_code=200, request_max_body_size=None, opt=described(bodies=examples.EVENTS, answers=answers.Taken)
+)
 async def post_events(lab: TheLab, request: AnyRequest) -> Response[Any]:
-    """Takes one event, a JSON array of them, or one a line (``application/x-ndjson``)."""
+    """Takes one event, a JSON array of them, or one a line (``application/x-ndjson``), which may be as many as anybody likes.
+
+    Repeated with the same ``Idempotency-Key``, nothing lands twice.
+    """
     return await _taken(lab, request, None)
 
 
-@post("/sessions/{session_id:str}/events", status_code=200)
+@post(
+    "/sessions/{session_id:str}/events",
+    status_code=200,
+    request_max_body_size=None,
+    opt=described(bodies=examples.EVENTS_OF_A_SESSION, answers=answers.Taken),
+)
 async def post_session_events(lab: TheLab, request: AnyRequest, session_id: Id) -> Response[Any]:
-    """The same for one session."""
+    """Takes events of one session, in the same ways as ``POST /events``; in each the ``session_id`` may be left out."""
     token(session_id, "session_id")
     return await _taken(lab, request, session_id)
 
 
 async def _taken(lab: Lab, request: AnyRequest, session_id: str | None) -> Response[Any]:
-    body = await request.body()
     key = request.headers.get("idempotency-key")
     if request.headers.get("content-type", "").startswith(_NDJSON):
-        return await _many(lab, [line for line in body.split(b"\n") if line.strip()], session_id, key)
+        return await _many(lab, ingest.lines(_received(request)), session_id, key)
+    body = await _whole(request)
     if body.lstrip()[:1] == b"[":
         raws = msgspec.json.decode(body, type=list[msgspec.Raw])
-        return await _many(lab, [bytes(raw) for raw in raws], session_id, key)
-    event = wire.hook(body, session_id)
-    await lab.write(event, event_id=_id(event.session_id, key, 0))
-    return Response(_OK, media_type="application/json")
+        listed = [Line(number, bytes(raw)) for number, raw in enumerate(raws, 1)]
+        return await _many(lab, _at_once(listed), session_id, key)
+    return await _one(lab, body, session_id, key)
 
 
-async def _many(lab: Lab, bodies: list[bytes], session_id: str | None, key: str | None) -> Response[Any]:
-    if not bodies:
-        raise ClientException("the body holds no event")
-    events, wrong = _read(bodies, session_id)
-    sequence, landed = 0, 0
-    for start in range(0, len(events), _WINDOW):
-        # Published in this order over one connection, so that they also stand in the log in this order.
-        window = events[start : start + _WINDOW]
-        results = await asyncio.gather(
-            *(_append(lab, event, key, line) for line, event in window), return_exceptions=True
-        )
-        for (line, _), result in zip(window, results, strict=True):
-            if isinstance(result, int):
-                sequence, landed = max(sequence, result), landed + 1
-            elif isinstance(result, _OF_ONE):
-                wrong.append(Wrong(line, str(result)))
-            else:
-                raise result
-    await lab.shown(sequence)
-    return _counted(landed, sorted(wrong, key=lambda one: one.line))
+async def _one(lab: Lab, body: bytes, session_id: str | None, key: str | None) -> Response[bytes]:
+    lab.metrics.came(body)
+    try:
+        event = wire.hook(body, session_id)
+    except ingest.OF_ONE:
+        lab.metrics.refused()
+        raise
+    try:
+        await lab.write(event, event_id=ingest.event_id(event.session_id, key, 0))
+    except EventTooLarge:
+        lab.metrics.refused(event)
+        raise
+    except (LogUnavailable, ProjectionBehind) as error:
+        raise LogUnavailable(f"{error}; {_again(key)}") from error
+    lab.metrics.took(event)
+    return Response(_OK, media_type=_JSON)
 
 
-def _read(bodies: list[bytes], session_id: str | None) -> tuple[list[tuple[int, wire.Hook]], list[Wrong]]:
-    events, wrong = [], []
-    for line, body in enumerate(bodies, 1):
-        try:
-            events.append((line, wire.hook(body, session_id)))
-        except _OF_ONE as error:
-            wrong.append(Wrong(line, str(error)))
-    return events, wrong
-
-
-async def _append(lab: Lab, event: wire.Hook, key: str | None, line: int) -> int:
-    return await lab.log.append(event, event_id=_id(event.session_id, key, line), deadline_s=WRITE_DEADLINE_S)
-
-
-def _counted(landed: int, wrong: list[Wrong]) -> Response[Any]:
-    told: dict[str, Any] = {"ok": not wrong, "accepted": landed, "rejected": len(wrong), "errors": wrong}
-    if landed:
+async def _many(
+    lab: Lab, pieces: AsyncIterable[Sequence[Line]], session_id: str | None, key: str | None
+) -> Response[dict[str, Any]]:
+    tally = await ingest.taken(lab, pieces, session_id=session_id, key=key)
+    told: dict[str, Any] = {
+        "ok": not tally.rejected and tally.trouble is None,
+        "accepted": tally.accepted,
+        "rejected": tally.rejected,
+        "errors": tally.errors,
+    }
+    if tally.rejected > len(tally.errors):
+        told["errors_left_out"] = tally.rejected - len(tally.errors)
+    if tally.trouble is not None:
+        told |= {"detail": _broken_off(tally, key), "status_code": 503}
+        return Response(told, status_code=503, headers={"Retry-After": str(RETRY_AFTER_S)})
+    if tally.accepted:
         return Response(told, status_code=200)
-    told |= {"detail": f"no event could be taken: {wrong[0].detail}", "status_code": 400}
+    if not tally.rejected:
+        raise ClientException("the body holds no event")
+    told |= {"detail": f"no event could be taken: {tally.errors[0].detail}", "status_code": 400}
     return Response(told, status_code=400)
 
 
-def _id(session_id: str, key: str | None, number: int) -> str | None:
-    """The id that makes a repeated call land once: clients that can repeat send ``Idempotency-Key``."""
-    if key is None:
-        return None
-    return "hook-" + hashlib.sha256(f"{session_id}\0{number}\0{key}".encode(errors="replace")).hexdigest()[:40]
+def _again(key: str | None) -> str:
+    if key is not None:
+        return "send it again with the same Idempotency-Key, and it lands once"
+    return "it may have landed; an event that has an Idempotency-Key from the first time on can be sent again, and lands once"
+
+
+def _broken_off(tally: Tally, key: str | None) -> str:
+    again = (
+        "send all of it again with the same Idempotency-Key, and none lands twice"
+        if key is not None
+        else "a later one may have landed too; with an Idempotency-Key all of it could be sent again, and none would land twice"
+    )
+    return f"{tally.trouble}; until then {tally.accepted} events had landed: {again}"
+
+
+async def _received(request: AnyRequest) -> AsyncGenerator[bytes, None]:
+    """The body as it comes; a line that its client did not finish is not passed on."""
+    try:
+        async for chunk in request.stream():
+            if chunk:
+                yield chunk
+    except InternalServerException as error:  # Litestar's word for a client that went away
+        raise ClientException("the body broke off") from error
+
+
+async def _whole(request: AnyRequest) -> bytes:
+    """The body, when it is within the limit that all other calls have."""
+    limit = request.app.request_max_body_size
+    assert isinstance(limit, int)
+    if (request.content_length or 0) > limit:
+        raise RequestEntityTooLarge
+    parts, size = [], 0
+    async for chunk in _received(request):
+        size += len(chunk)
+        if size > limit:
+            raise RequestEntityTooLarge
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+async def _at_once(listed: list[Line]) -> AsyncGenerator[list[Line], None]:
+    yield listed
 
 
 ROUTES = [post_events, post_session_events]

@@ -15,8 +15,11 @@ from benchwire.observability.lab import Lab
 from benchwire.observability.queries import Row
 from benchwire.observability.routes.params import Before, Id, Limit, Text, TheLab
 from benchwire.observability.session import iso
+from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire import flash as wire
 from benchwire.observability.wire.requests import StartFlash
+from benchwire.web.described import described
+from benchwire.web.tokens import Scope
 
 _FLASH_AGENT = "flash-agent"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -33,19 +36,19 @@ async def _devices(lab: Lab) -> dict[str, Any]:
     }
 
 
-@get("/api/devices")
+@get("/api/devices", opt=described(answers=answers.Devices))
 async def list_devices(lab: TheLab) -> dict[str, Any]:
     """Boards that are plugged in, on all hosts."""
     return await _devices(lab)
 
 
-@get("/api/deploy/devices")
+@get("/api/deploy/devices", opt=described(answers=answers.Devices))
 async def list_deploy_devices(lab: TheLab) -> dict[str, Any]:
-    """The same."""
+    """Boards that are plugged in, on all hosts, as ``/api/devices`` lists them."""
     return await _devices(lab)
 
 
-@get("/api/hosts")
+@get("/api/hosts", opt=described(answers=answers.Hosts))
 async def list_hosts(lab: TheLab) -> dict[str, Any]:
     """Hosts that have, or had, a flash agent."""
     there = await lab.present.names(_FLASH_AGENT)
@@ -63,7 +66,7 @@ async def list_hosts(lab: TheLab) -> dict[str, Any]:
     }
 
 
-@get("/api/flash/jobs")
+@get("/api/flash/jobs", opt=described(answers=answers.FlashJobs))
 async def list_jobs(
     lab: TheLab,
     *,
@@ -92,13 +95,17 @@ async def known(lab: Lab, job_id: str) -> Row:
     return found
 
 
-@get("/api/flash/jobs/{job_id:str}")
+@get("/api/flash/jobs/{job_id:str}", opt=described(answers=answers.FlashJob))
 async def get_job(lab: TheLab, job_id: Id) -> dict[str, Any]:
     """One flash job."""
     return wire.job_view(await known(lab, job_id))
 
 
-@post("/api/flash/jobs/{job_id:str}/{wish:str}", status_code=200)
+@post(
+    "/api/flash/jobs/{job_id:str}/{wish:str}",
+    status_code=200,
+    opt=described(scope=Scope.CONTROL, answers=answers.FlashSteered, refuses=(409,)),
+)
 async def steer_job(lab: TheLab, job_id: Id, wish: Id) -> dict[str, Any]:
     """Asks the flash agent to pause, resume or cancel a job; its answer comes as an event."""
     if wish not in commands.STEERING:
@@ -110,7 +117,11 @@ async def steer_job(lab: TheLab, job_id: Id, wish: Id) -> dict[str, Any]:
     return {"jobId": job_id, "status": (await known(lab, job_id))["status"]}
 
 
-@post("/api/flash/start", status_code=200)
+@post(
+    "/api/flash/start",
+    status_code=200,
+    opt=described(scope=Scope.CONTROL, example=examples.FLASH, answers=answers.FlashStarted, refuses=(404,)),
+)
 async def start_flash(lab: TheLab, data: JSONBody[StartFlash]) -> dict[str, Any]:
     """Queues a job with the flash agent of the device's host."""
     device = await _device(lab, data)

@@ -1,20 +1,24 @@
-"""Whether this service can do its work, and what there is to call."""
+"""Whether this service can do its work."""
 
 from typing import Any
 
 from litestar import Response, get
+from litestar.di import NamedDependency
 
 from benchwire.observability.lab import Lab
 from benchwire.observability.routes.params import TheLab
 from benchwire.observability.settings import VERSION
+from benchwire.observability.wire import answers
+from benchwire.web.callers import Callers
+from benchwire.web.described import described
 from benchwire.web.errors import RETRY_AFTER_S
 
 _FAR_BEHIND = 10_000
 
 
-@get("/health")
-async def health(lab: TheLab) -> Response[dict[str, Any]]:
-    """200 with ``healthy``, or 503 with the reason."""
+@get("/health", opt=described(answers=answers.Health))
+async def health(lab: TheLab, callers: NamedDependency[Callers]) -> Response[dict[str, Any]]:
+    """Whether this service can do its work: 200 with ``healthy``, or 503 with the reason."""
     state = lab.projection.state
     told: dict[str, Any] = {
         "status": "healthy",
@@ -25,7 +29,7 @@ async def health(lab: TheLab) -> Response[dict[str, Any]]:
             "applied": state.applied, "behind": state.behind, "unknown": state.unknown, "malformed": state.malformed
         },
         "clients": lab.feed.clients,
-        "warnings": _warnings(lab),
+        "warnings": [*_warnings(lab), *callers.warnings],
     }  # fmt: skip
     reason = _trouble(lab)
     if reason is None:
@@ -52,35 +56,14 @@ def _warnings(lab: Lab) -> list[str]:
         parked.append(f"{state.malformed} events could not be read or applied, and are parked")
     if state.unknown:
         parked.append(f"{state.unknown} events are of a type or version that this service does not know")
+    search = lab.search.state
+    if search.trouble is not None:
+        parked.append(f"the search cannot go on: {search.trouble}")
+    if search.malformed > state.malformed:
+        parked.append(
+            f"{search.malformed - state.malformed} events are not in the search: they could not be applied there"
+        )
     return parked
 
 
-@get("/", media_type="text/plain")
-async def index() -> str:
-    """What there is to call."""
-    return """Benchwire observability
-
-GET    /health
-POST   /events                         a hook, an array of hooks, or application/x-ndjson
-GET    /events/{session}               also /sessions/{session}/events?after=&limit=&event_type=
-GET    /sessions                       ?limit=&cursor=&status=&agent_name=&q=
-POST   /sessions                       with a prompt an agent runner takes it
-GET    /sessions/{session}             /status  /result
-POST   /sessions/{session}/stop
-PATCH  /sessions/{session}/metadata
-DELETE /sessions/{session}
-POST   /tasks                          firmware for one board or more
-GET    /tasks  /tasks/{task}  /tasks/{task}/results
-GET    /tasks/{task}/logs              /logs/stream is text/event-stream
-POST   /tasks/{task}/cancel            /tasks/{task}/intervene
-GET    /api/devices  /api/hosts  /api/flash/jobs  /api/flash/jobs/{job}
-POST   /api/flash/start                /api/flash/jobs/{job}/pause, resume, cancel
-WS     /ws                             sessions and their events
-WS     /ws/{task}                      one task
-WS     /flash-progress                 also /flash-progress/{job}
-WS     /ws/serial                      what boards print
-GET    /schema/openapi.json
-"""
-
-
-ROUTES = [health, index]
+ROUTES = [health]

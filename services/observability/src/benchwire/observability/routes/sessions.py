@@ -4,17 +4,23 @@ from typing import Any
 
 from litestar import Response, delete, get, patch, post
 from litestar.params import JSONBody
+from sqlite_utils import Database
 
 from benchwire.events.bus import STREAM
 from benchwire.events.catalog import aggregate_of
 from benchwire.events.event import token
 from benchwire.events.session import SessionDeleted
-from benchwire.observability import commands, ending, errors, queries, session
+from benchwire.observability import commands, ending, errors, family, queries, session, starting
 from benchwire.observability.lab import WRITE_DEADLINE_S, Lab
-from benchwire.observability.routes.params import After, Id, Limit, Text, TheLab
+from benchwire.observability.routes.params import Id, Limit, Text, TheLab
 from benchwire.observability.session import Session, Status
+from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire import sessions as wire
 from benchwire.observability.wire.requests import CreateSession, Describe
+from benchwire.web.described import described
+from benchwire.web.tokens import Scope
+
+_FORGOTTEN_WITHIN_S = 60.0  # a session may have a million events
 
 
 async def known(lab: Lab, session_id: str) -> Session:
@@ -26,7 +32,7 @@ async def known(lab: Lab, session_id: str) -> Session:
     return found
 
 
-@get("/sessions")
+@get("/sessions", opt=described(answers=answers.Sessions))
 async def list_sessions(
     lab: TheLab,
     *,
@@ -34,22 +40,42 @@ async def list_sessions(
     cursor: Text = None,
     status: Text = None,
     agent_name: Text = None,
+    parent_session_id: Text = None,
     q: Text = None,
-) -> dict[str, Any]:
-    """All sessions, newest first; with ``limit`` a page of them."""
-    page = await lab.read(
-        lambda db: queries.sessions(db, limit=limit, cursor=cursor, status=status, agent_name=agent_name, q=q)
-    )
-    more = {"next_cursor": page.cursor} if limit is not None else {}
-    return {"sessions": [wire.view(one) for one in page.sessions], **more}
+) -> Response[bytes]:
+    """All sessions, newest first; with ``limit`` a page of them, and in ``next_cursor`` how to ask for the next.
+
+    ``status``, ``agent_name`` and ``parent_session_id`` are exact, ``q`` is a piece of the id or name.
+    """
+
+    def listed(db: Database) -> bytes:
+        if all(one is None for one in (limit, cursor, status, agent_name, parent_session_id, q)):
+            return wire.sessions_json(lab.listing.json(db))
+        page = queries.sessions(
+            db,
+            limit=limit,
+            after=cursor,
+            status=status,
+            agent_name=agent_name,
+            parent_session_id=parent_session_id,
+            q=q,
+        )
+        found = ",".join(map(wire.session_json, page.sessions))
+        return wire.sessions_json(found) if limit is None else wire.sessions_page_json(found, page.cursor)
+
+    return Response(await lab.read(listed), media_type="application/json")
 
 
-@post("/sessions", status_code=200)
+@post(
+    "/sessions", status_code=200, opt=described(example=examples.SESSION, answers=answers.SessionMade, refuses=(409,))
+)
 async def create_session(lab: TheLab, data: JSONBody[CreateSession]) -> dict[str, Any]:
     """Makes a session known; with a ``prompt`` an agent runner takes it."""
     token(data.session_id, "session_id")
     there = await lab.read(lambda db: queries.session(db, data.session_id))
     commands.create_session(there, data, lab.now())
+    if data.prompt is not None and data.agent_name:
+        await starting.check_agent(lab, data.agent_name)
     made = await lab.log.decide(
         session.OF_ITS_LIFE,
         there,
@@ -62,13 +88,13 @@ async def create_session(lab: TheLab, data: JSONBody[CreateSession]) -> dict[str
     return {"ok": True, "session": wire.view(await known(lab, data.session_id))}
 
 
-@get("/sessions/{session_id:str}")
+@get("/sessions/{session_id:str}", opt=described(answers=answers.OneSession))
 async def get_session(lab: TheLab, session_id: Id) -> dict[str, Any]:
     """One session."""
     return {"session": wire.view(await known(lab, session_id))}
 
 
-@get("/sessions/{session_id:str}/status")
+@get("/sessions/{session_id:str}/status", opt=described(answers=answers.SessionWord))
 async def get_status(lab: TheLab, session_id: Id) -> dict[str, Any]:
     """One of four words."""
     found = await lab.read(lambda db: queries.session(db, session_id))
@@ -76,7 +102,7 @@ async def get_status(lab: TheLab, session_id: Id) -> dict[str, Any]:
     return {"status": wire.status_word(found), **more}
 
 
-@get("/sessions/{session_id:str}/result")
+@get("/sessions/{session_id:str}/result", opt=described(answers=answers.SessionResult))
 async def get_result(lab: TheLab, session_id: Id) -> dict[str, Any]:
     """The text of the assistant's last message."""
     found = await known(lab, session_id)
@@ -88,11 +114,16 @@ async def get_result(lab: TheLab, session_id: Id) -> dict[str, Any]:
     return {"result": answer}
 
 
-@post("/sessions/{session_id:str}/stop", status_code=200)
+@post(
+    "/sessions/{session_id:str}/stop",
+    status_code=200,
+    opt=described(scope=Scope.CONTROL, answers=answers.SessionStopped, refuses=(409,)),
+)
 async def stop_session(lab: TheLab, session_id: Id) -> dict[str, Any]:
-    """Stops a session, and says what came of it within a few seconds."""
+    """Stops a session and what runs below it, and says what came of it within a few seconds."""
     token(session_id, "session_id")
-    after = await ending.stop_session(lab, session_id)
+    ended = await family.stop_family(lab, session_id)
+    after = ended.session
     return {
         "success": True,
         "ok": True,
@@ -100,6 +131,8 @@ async def stop_session(lab: TheLab, session_id: Id) -> dict[str, Any]:
         "status": "stopping" if after.is_running else "stopped",
         "message": _in_words(after),
         "session_status": after.status,
+        "children_stopped": ended.children_stopped,
+        "children_not_stopped": ended.children_not_stopped,
     }
 
 
@@ -115,7 +148,7 @@ def _in_words(after: Session) -> str:
             return "Session is asked to stop; its runner has not answered yet"
 
 
-@patch("/sessions/{session_id:str}/metadata")
+@patch("/sessions/{session_id:str}/metadata", opt=described(example=examples.NAMES, answers=answers.SessionDescribed))
 async def describe_session(lab: TheLab, session_id: Id, data: JSONBody[Describe]) -> dict[str, Any]:
     """Changes the names of a session. The session's fields stand at the top level too: one kind of client reads them there."""
     token(session_id, "session_id")
@@ -125,7 +158,11 @@ async def describe_session(lab: TheLab, session_id: Id, data: JSONBody[Describe]
     return {"ok": True, "session": told, **{name: getattr(told, name) for name in told.__struct_fields__}}
 
 
-@delete("/sessions/{session_id:str}", status_code=200)
+@delete(
+    "/sessions/{session_id:str}",
+    status_code=200,
+    opt=described(scope=Scope.CONTROL, answers=answers.SessionDeleted, refuses=(409,)),
+)
 async def delete_session(lab: TheLab, session_id: Id) -> dict[str, Any]:
     """Forgets a session, and purges its bodies from the log; one that an agent works on is stopped first."""
     try:
@@ -135,9 +172,9 @@ async def delete_session(lab: TheLab, session_id: Id) -> dict[str, Any]:
         raise
     if found.is_running and found.requested:
         found = await ending.stop_session(lab, session_id)
-    event = commands.delete_session(found, session_id, lab.now())
-    count = await lab.read(lambda db: queries.count_events(db, session_id))
-    await _purge(lab, session_id, before=await lab.write(event))
+    count, spent = await lab.read(lambda db: (queries.count_events(db, session_id), queries.spent(db, session_id)))
+    event = commands.delete_session(found, session_id, spent, lab.now())
+    await _purge(lab, session_id, before=await lab.write(event, shown_within_s=_FORGOTTEN_WITHIN_S))
     return {"ok": True, "session_id": session_id, "deleted": {"session": True, "events_count": count}}
 
 
@@ -154,33 +191,6 @@ async def _finish_purge(lab: Lab, session_id: str) -> None:
         await _purge(lab, session_id, before=tombstone)
 
 
-async def _events(lab: Lab, session_id: str, after: int, limit: int | None, event_type: str | None) -> Response[bytes]:
-    token(session_id, "session_id")
-    body = await lab.read(
-        lambda db: wire.events_json(
-            queries.events_of(db, session_id, after=after, limit=limit, event_type=event_type), limit=limit
-        )
-    )
-    return Response(body, media_type="application/json")
-
-
-@get("/events/{session_id:str}")
-async def get_events(
-    lab: TheLab, session_id: Id, after: After = 0, limit: Limit = None, event_type: Text = None
-) -> Response[bytes]:
-    """What happened in a session, oldest first."""
-    return await _events(lab, session_id, after, limit, event_type)
-
-
-@get("/sessions/{session_id:str}/events")
-async def get_session_events(
-    lab: TheLab, session_id: Id, after: After = 0, limit: Limit = None, event_type: Text = None
-) -> Response[bytes]:
-    """What happened in a session, oldest first."""
-    return await _events(lab, session_id, after, limit, event_type)
-
-
 ROUTES = [
-    list_sessions, create_session, get_session, get_status, get_result, stop_session, describe_session, delete_session, get_events,
-    get_session_events,
+    list_sessions, create_session, get_session, get_status, get_result, stop_session, describe_session, delete_session,
 ]  # fmt: skip

@@ -16,8 +16,11 @@ from benchwire.observability.queries import TaskView
 from benchwire.observability.routes.params import Id, TheLab
 from benchwire.observability.session import iso
 from benchwire.observability.task import Task
+from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire import tasks as wire
 from benchwire.observability.wire.requests import Guide, StartTask
+from benchwire.web.described import described
+from benchwire.web.tokens import Scope
 
 
 async def known(lab: Lab, task_id: str) -> TaskView:
@@ -29,7 +32,7 @@ async def known(lab: Lab, task_id: str) -> TaskView:
     return found
 
 
-@post("/tasks", status_code=200)
+@post("/tasks", status_code=200, opt=described(example=examples.TASK))
 async def start_task(lab: TheLab, request: Request[Any, Any, Any], data: JSONBody[StartTask]) -> wire.TaskStarted:
     """Asks the agent runners for firmware."""
     task_id = f"task-{uuid.uuid4().hex[:16]}"
@@ -38,26 +41,26 @@ async def start_task(lab: TheLab, request: Request[Any, Any, Any], data: JSONBod
     return wire.TaskStarted(task_id, "started", f"{scheme}://{request.url.netloc}/ws/{task_id}")
 
 
-@get("/tasks")
+@get("/tasks", opt=described(answers=answers.Tasks))
 async def list_tasks(lab: TheLab) -> dict[str, Any]:
     """The newest tasks."""
     return {"tasks": [wire.summary(one) for one in await lab.read(queries.tasks)]}
 
 
-@get("/tasks/{task_id:str}")
+@get("/tasks/{task_id:str}", opt=described(answers=answers.TaskSummary))
 async def get_task(lab: TheLab, task_id: Id) -> dict[str, Any]:
     """How far a task is."""
     return wire.summary(await known(lab, task_id))
 
 
-@get("/tasks/{task_id:str}/results")
+@get("/tasks/{task_id:str}/results", opt=described(answers=answers.TaskResults))
 async def get_results(lab: TheLab, task_id: Id) -> dict[str, Any]:
     """What a task made."""
     view = await known(lab, task_id)
     return wire.results(view, await lab.read(lambda db: queries.iterations(db, task_id)))
 
 
-@get("/tasks/{task_id:str}/logs")
+@get("/tasks/{task_id:str}/logs", opt=described(answers=answers.TaskLogs))
 async def get_logs(lab: TheLab, task_id: Id) -> dict[str, Any]:
     """What was logged until now."""
     await known(lab, task_id)
@@ -65,7 +68,7 @@ async def get_logs(lab: TheLab, task_id: Id) -> dict[str, Any]:
     return {"task_id": task_id, "logs": [{"timestamp": iso(line.at), "line": line.text} for line in said]}
 
 
-@get("/tasks/{task_id:str}/logs/stream")
+@get("/tasks/{task_id:str}/logs/stream", opt=described(answers={"type": "string"}, sends="text/event-stream"))
 async def stream_logs(lab: TheLab, task_id: Id) -> Stream:
     """The log as ``text/event-stream``, from its beginning to the end of the task."""
     await known(lab, task_id)
@@ -90,15 +93,23 @@ def _in_words(after: Task) -> str:
     return f"Task is {after.status}" + (f": {after.reason}" if after.reason else "")
 
 
-@post("/tasks/{task_id:str}/cancel", status_code=200)
+@post(
+    "/tasks/{task_id:str}/cancel",
+    status_code=200,
+    opt=described(scope=Scope.CONTROL, answers=answers.TaskCancelled, refuses=(409,)),
+)
 async def cancel_task(lab: TheLab, task_id: Id) -> dict[str, Any]:
     """Ends a task, and says what came of it within a few seconds."""
     return await _cancel(lab, task_id)
 
 
-@delete("/tasks/{task_id:str}", status_code=200)
+@delete(
+    "/tasks/{task_id:str}",
+    status_code=200,
+    opt=described(scope=Scope.CONTROL, answers=answers.TaskCancelled, refuses=(409,)),
+)
 async def delete_task(lab: TheLab, task_id: Id) -> dict[str, Any]:
-    """The same: a task is cancelled, and what it did stays in the log."""
+    """Cancels a task, as ``/cancel`` does; what it did stays in the log."""
     return await _cancel(lab, task_id)
 
 
@@ -108,7 +119,11 @@ async def guide(lab: Lab, task_id: str, asked: Guide) -> None:
     await lab.write(commands.guide_task(found, task_id, asked, lab.now()))
 
 
-@post("/tasks/{task_id:str}/intervene", status_code=200)
+@post(
+    "/tasks/{task_id:str}/intervene",
+    status_code=200,
+    opt=described(scope=Scope.CONTROL, example=examples.GUIDANCE, answers=answers.GuidanceAccepted, refuses=(409,)),
+)
 async def intervene(lab: TheLab, task_id: Id, data: JSONBody[Guide]) -> dict[str, Any]:
     """Gives guidance for the next generation."""
     token(task_id, "task_id")

@@ -1,9 +1,14 @@
 """What clients ask for: bodies of requests."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from benchwire.events.event import Name
 from benchwire.events.task import Assertion
+
+Prompt = Annotated[str, Meta(min_length=1, max_length=200_000)]
 
 
 class CreateSession(msgspec.Struct, kw_only=True):
@@ -14,7 +19,8 @@ class CreateSession(msgspec.Struct, kw_only=True):
     project_dir: str | None = None
     agent_name: str | None = None
     parent_session_name: str | None = None
-    prompt: Name | None = None
+    parent_session_id: Name | None = None
+    prompt: Prompt | None = None
     model: Name | None = None
     max_turns: int | None = None
 

@@ -4,7 +4,8 @@ A session that was asked for and that no runner has taken yet is shown as ``runn
 can be stopped like one that runs.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from enum import IntEnum
 from typing import Any, Literal
 
 import msgspec
@@ -25,6 +26,13 @@ _hooks: msgspec.json.Decoder[Hook] = msgspec.json.Decoder(Hook)
 _text = msgspec.json.Encoder()
 
 
+class ForkedFrom(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a session was forked: after the event of that id."""
+
+    session_id: str
+    event_id: int | None
+
+
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     """A session as clients know it."""
 
@@ -36,6 +44,8 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     project_dir: str | None
     agent_name: str | None
     parent_session_name: str | None
+    parent_session_id: str | None
+    forked_from: ForkedFrom | None
 
 
 def view(session: Session) -> SessionView:
@@ -49,7 +59,30 @@ def view(session: Session) -> SessionView:
         project_dir=session.project_dir,
         agent_name=session.agent_name,
         parent_session_name=session.parent_session_name,
+        parent_session_id=session.parent_session_id,
+        forked_from=_forked_from(session),
     )
+
+
+def _forked_from(session: Session) -> ForkedFrom | None:
+    if session.forked_from_session_id is None:
+        return None
+    return ForkedFrom(session_id=session.forked_from_session_id, event_id=session.forked_from_event_id)
+
+
+def session_json(session: Session) -> str:
+    """A session as it stands in a list."""
+    return _text.encode(view(session)).decode()
+
+
+def sessions_json(listed: str) -> bytes:
+    """The answer with all sessions; ``listed`` are sessions as JSON, with commas between them."""
+    return f'{{"sessions":[{listed}]}}'.encode()
+
+
+def sessions_page_json(listed: str, cursor: str | None) -> bytes:
+    """The answer with a page of sessions; the last page has no cursor."""
+    return f'{{"sessions":[{listed}],"next_cursor":{_text.encode(cursor).decode()}}}'.encode()
 
 
 def status_word(session: Session | None) -> Literal["running", "finished", "stopped", "not_existent"]:
@@ -97,44 +130,78 @@ def event_json(shown: Shown) -> str:
     return f'{{"id":{shown.sequence},"session_name":{name},{shown.body[1:]}'
 
 
-def events_json(page: Sequence[Shown], *, limit: int | None) -> bytes:
-    """The answer with events; a page that is full says where the next one begins."""
-    more = f',"next_after":{page[-1].sequence}' if limit is not None and len(page) == limit else ""
-    return f'{{"events":[{",".join(map(event_json, page))}]{more}}}'.encode()
+def events_json(piece: Sequence[Shown]) -> str:
+    """Events as they stand in a list."""
+    return ",".join(map(event_json, piece))
+
+
+def events_around(*, next_after: int | None, next_before: int | None) -> tuple[bytes, bytes]:
+    """What stands before and behind the events of an answer; a page that is not the last one says where the next begins."""
+    after = "" if next_after is None else f',"next_after":{next_after}'
+    before = "" if next_before is None else f',"next_before":{next_before}'
+    return b'{"events":[', f"]{after}{before}}}".encode()
 
 
 # Frames of /ws
 
 
-def init_frame(sessions: Iterable[Session], sequence: int) -> str:
-    """The first frame."""
-    return _frame("init", sequence, sessions=[view(one) for one in sessions])
+class Part(IntEnum):
+    """What frames of one place in the log tell, in the order in which they are sent."""
+
+    CREATED = 0
+    SAID = 1
+    UPDATED = 2
+    DELETED = 3
 
 
-def event_frame(shown: Shown) -> str:
+class Frame(msgspec.Struct, frozen=True):
+    """What clients are told, and where it belongs: no two frames have the same ``sequence`` and ``part``."""
+
+    sequence: int
+    part: Part
+    kind: str
+    text: str
+
+
+def init_frame(listed: str, sequence: int) -> Frame:
+    """The first frame; ``listed`` are sessions as JSON, with commas between them."""
+    return Frame(
+        sequence, Part.DELETED, "init", f'{{"type":"init",{_at(sequence, Part.DELETED)},"sessions":[{listed}]}}'
+    )
+
+
+def event_frame(shown: Shown) -> Frame:
     """An event as it happens."""
-    return f'{{"type":"event","seq":{shown.sequence},"data":{event_json(shown)}}}'
+    text = f'{{"type":"event",{_at(shown.sequence, Part.SAID)},"data":{event_json(shown)}}}'
+    return Frame(shown.sequence, Part.SAID, "event", text)
 
 
-def fact_frame(one: Recorded) -> str:
+def fact_frame(one: Recorded) -> Frame:
     """A fact of the lab that belongs to no session, as it stands in the log."""
-    return f'{{"type":"fact","seq":{one.sequence},"data":{codec.encode(one.event).decode()}}}'
+    text = f'{{"type":"fact",{_at(one.sequence, Part.SAID)},"data":{codec.encode(one.event).decode()}}}'
+    return Frame(one.sequence, Part.SAID, "fact", text)
 
 
-def created_frame(session: Session, sequence: int) -> str:
+def created_frame(session: Session, sequence: int) -> Frame:
     """A session that is new."""
-    return _frame("session_created", sequence, session=view(session))
+    return _frame("session_created", Part.CREATED, sequence, session=view(session))
 
 
-def updated_frame(session: Session, sequence: int) -> str:
+def updated_frame(session: Session, sequence: int) -> Frame:
     """A session whose status or names changed."""
-    return _frame("session_updated", sequence, session=view(session))
+    return _frame("session_updated", Part.UPDATED, sequence, session=view(session))
 
 
-def deleted_frame(session_id: str, sequence: int) -> str:
+def deleted_frame(session_id: str, sequence: int) -> Frame:
     """A session that is gone."""
-    return _frame("session_deleted", sequence, session_id=session_id)
+    return _frame("session_deleted", Part.DELETED, sequence, session_id=session_id)
 
 
-def _frame(kind: str, sequence: int, **fields: Any) -> str:
-    return _text.encode({"type": kind, "seq": sequence, **fields}).decode()
+def _frame(kind: str, part: Part, sequence: int, **fields: Any) -> Frame:
+    told = _text.encode(fields).decode()
+    return Frame(sequence, part, kind, f'{{"type":"{kind}",{_at(sequence, part)},{told[1:]}')
+
+
+def _at(sequence: int, part: Part) -> str:
+    """Where a frame belongs: ``seq`` in the log, and the ``place`` that ``?since=`` takes, which also tells frames of one ``seq`` apart."""
+    return f'"seq":{sequence},"place":"{sequence}.{part}"'

@@ -1,0 +1,176 @@
+"""Many events in one call: read piece by piece, published in windows, counted line by line.
+
+However long the call is, no more than a window of it is in memory: nothing is read on while a window waits for the log, and no window is
+published before the rows show the one before the last.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+from nats.errors import Error as NatsError
+
+from benchwire.events.event import IllegalToken
+from benchwire.events.log import EventTooLarge, LogUnavailable
+from benchwire.events.projection import ProjectionBehind
+from benchwire.observability.errors import Unusable
+from benchwire.observability.lab import WRITE_DEADLINE_S, Lab
+from benchwire.observability.wire import sessions as wire
+
+LONGEST_LINE_BYTES = 1 << 20
+MOST_ERRORS = 100
+OF_ONE = (
+    msgspec.MsgspecError,
+    Unusable,
+    IllegalToken,
+    EventTooLarge,
+)  # what is wrong with one event, and no trouble of ours
+_OF_ALL = (LogUnavailable, ProjectionBehind, NatsError)
+_WINDOW = 256
+_WINDOW_BYTES = 1 << 20
+_BEHIND_S = 30.0
+
+
+class Line(NamedTuple):
+    """One of many events: its number, from 1, and its JSON; None when it is too long to be looked at."""
+
+    number: int
+    body: bytes | None
+
+
+class Wrong(msgspec.Struct, frozen=True):
+    """A line that did not land, and why."""
+
+    line: int
+    detail: str
+
+
+class Tally(msgspec.Struct):
+    """What came of the lines. ``errors`` are the first of those that were refused; ``trouble`` is why it was broken off, if it was."""
+
+    accepted: int = 0
+    rejected: int = 0
+    errors: list[Wrong] = []
+    sequence: int = 0
+    trouble: str | None = None
+
+    def refuse(self, line: int, detail: str) -> None:
+        """Counts a line that did not land."""
+        self.rejected += 1
+        if len(self.errors) < MOST_ERRORS:
+            self.errors.append(Wrong(line, detail))
+
+
+async def lines(
+    chunks: AsyncIterable[bytes], *, longest_bytes: int = LONGEST_LINE_BYTES
+) -> AsyncGenerator[list[Line], None]:
+    """The lines of a body that comes in ``chunks``, as many at a time as are there; empty ones are counted and left out."""
+    number, size = 0, 0
+    held: list[bytes] = []
+
+    def finished(part: bytes) -> Line | None:
+        body = b"".join([*held, part]) if size + len(part) <= longest_bytes else None
+        return Line(number, body) if body is None or body.strip() else None
+
+    async for chunk in chunks:
+        *whole, begun = chunk.split(b"\n")
+        found = []
+        for part in whole:
+            number += 1
+            found.append(finished(part))
+            held.clear()
+            size = 0
+        size += len(begun)
+        if size <= longest_bytes:
+            held.append(begun)
+        else:
+            held.clear()
+        if taken := [line for line in found if line is not None]:
+            yield taken
+    number += 1
+    if (last := finished(b"")) is not None:
+        yield [last]
+
+
+def event_id(session_id: str, key: str | None, number: int) -> str | None:
+    """The id that makes a repeated call land once: clients that can repeat send ``Idempotency-Key``."""
+    if key is None:
+        return None
+    return "hook-" + hashlib.sha256(f"{session_id}\0{number}\0{key}".encode(errors="replace")).hexdigest()[:40]
+
+
+async def taken(lab: Lab, pieces: AsyncIterable[Sequence[Line]], *, session_id: str | None, key: str | None) -> Tally:
+    """Publishes the events in ``pieces`` in their order, and returns when the rows show those that landed.
+
+    When the log or the rows fail it, it ends early: ``trouble`` says why, and what is counted has landed.
+    """
+    tally = Tally()
+    window = _Window(lab, tally, session_id, key)
+    try:
+        async for piece in pieces:
+            for line in piece:
+                window.add(line)
+                if window.is_full:
+                    await window.land()
+        await window.land()
+        await lab.shown(tally.sequence, within_s=_BEHIND_S)
+    except _OF_ALL as error:
+        tally.trouble = str(error)
+    tally.errors.sort(key=lambda one: one.line)
+    return tally
+
+
+class _Window:
+    """Events that are published together: what follows waits until the log has them."""
+
+    def __init__(self, lab: Lab, tally: Tally, session_id: str | None, key: str | None) -> None:
+        self._lab = lab
+        self._tally = tally
+        self._session_id = session_id
+        self._key = key
+        self._events: list[tuple[int, wire.Hook]] = []
+        self._bytes = 0
+        self._before = 0  # the last sequence of the window before the last
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._events) >= _WINDOW or self._bytes >= _WINDOW_BYTES
+
+    def add(self, line: Line) -> None:
+        if line.body is None:
+            self._refuse(line.number, f"the line is longer than {LONGEST_LINE_BYTES} bytes")
+            return
+        self._lab.metrics.came(line.body)
+        try:
+            self._events.append((line.number, wire.hook(line.body, self._session_id)))
+        except OF_ONE as error:
+            self._refuse(line.number, str(error))
+        else:
+            self._bytes += len(line.body)
+
+    async def land(self) -> None:
+        events, self._events, self._bytes = self._events, [], 0
+        await self._lab.shown(self._before, within_s=_BEHIND_S)
+        self._before = self._tally.sequence
+        # Published in this order over one connection, so that they also stand in the log in this order.
+        results = await asyncio.gather(*(self._append(*one) for one in events), return_exceptions=True)
+        for (number, event), result in zip(events, results, strict=True):
+            if isinstance(result, int):
+                self._tally.accepted += 1
+                self._tally.sequence = max(self._tally.sequence, result)
+                self._lab.metrics.took(event)
+            elif isinstance(result, OF_ONE):
+                self._refuse(number, str(result), event)
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, OF_ONE):
+                raise result
+
+    def _refuse(self, number: int, detail: str, event: wire.Hook | None = None) -> None:
+        self._tally.refuse(number, detail)
+        self._lab.metrics.refused(event)
+
+    async def _append(self, number: int, event: wire.Hook) -> int:
+        made = event_id(event.session_id, self._key, number)
+        return await self._lab.log.append(event, event_id=made, deadline_s=WRITE_DEADLINE_S)
