@@ -11,10 +11,10 @@ from litestar.datastructures import State
 from litestar.response import Stream
 
 from benchwire.documents import blobs, parts
+from benchwire.documents.blobs import Source
 from benchwire.documents.document import Document
 from benchwire.documents.errors import BadQuery, NotText, RangeNotSatisfiable
 from benchwire.documents.names import charset_of, disposition
-from benchwire.events.blobs import Blobs
 from benchwire.web.errors import Problem
 
 HttpRequest = Request[None, None, State]
@@ -24,6 +24,8 @@ _HARMLESS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cache-Control": "private, no-cache",
+    # Dashboards of other origins show documents as images; whoever can name one was told its id.
+    "Cross-Origin-Resource-Policy": "cross-origin",
 }
 
 
@@ -43,7 +45,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
         )  # fmt: skip
 
 
-async def whole(store: Blobs, content: Content, request: HttpRequest) -> Response[Any]:
+async def whole(source: Source, content: Content, request: HttpRequest) -> Response[Any]:
     """All of it or the range that is asked for; 304 when the client has it. Raises ``BlobMissing`` and ``LogUnavailable``."""
     etag = parts.etag_of(content.digest)
     headers = {
@@ -61,13 +63,13 @@ async def whole(store: Blobs, content: Content, request: HttpRequest) -> Respons
     except RangeNotSatisfiable as error:
         return _not_satisfiable(error)
     if span is None:
-        return await _streamed(blobs.pieces(store, content.digest), content.content_type, headers, size)
+        return await _streamed(source.pieces(content.digest, size), content.content_type, headers, size)
     headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
-    some = blobs.pieces(store, content.digest, span.start, span.stop)
+    some = source.pieces(content.digest, size, span.start, span.stop)
     return await _streamed(some, content.content_type, headers, span.stop - span.start, HTTPStatus.PARTIAL_CONTENT)
 
 
-async def window(store: Blobs, content: Content, offset: int, limit: int | None) -> Response[Any]:
+async def window(source: Source, content: Content, offset: int, limit: int | None) -> Response[Any]:
     """A part of a text, in characters; always in UTF-8. Raises ``BadQuery``, ``NotText``, ``BlobMissing`` and ``LogUnavailable``."""
     if offset < 0 or (limit is not None and limit < 0):
         raise BadQuery("offset and limit count characters: they cannot be negative")
@@ -75,7 +77,7 @@ async def window(store: Blobs, content: Content, offset: int, limit: int | None)
     if charset is None:
         raise NotText(content.content_type)
     # Read twice rather than kept: the headers tell where the part lies before the first byte of it is sent.
-    found = await parts.measured(blobs.pieces(store, content.digest), charset, offset, limit)
+    found = await parts.measured(source.pieces(content.digest, content.size_bytes), charset, offset, limit)
     kind = content.content_type.partition(";")[0].strip()
     headers = {
         **_HARMLESS,
@@ -83,7 +85,7 @@ async def window(store: Blobs, content: Content, offset: int, limit: int | None)
         "X-Char-Range": f"{found.span.start}-{found.span.stop}",
         "Content-Disposition": disposition(content.filename),
     }
-    some = parts.cut(blobs.pieces(store, content.digest), charset, found.span)
+    some = parts.cut(source.pieces(content.digest, content.size_bytes), charset, found.span)
     return await _streamed(some, f"{kind}; charset=utf-8", headers, found.size_bytes, HTTPStatus.PARTIAL_CONTENT)
 
 

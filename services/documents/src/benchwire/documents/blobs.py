@@ -3,9 +3,9 @@
 The order of steps keeps what is visible whole, whatever dies in between:
 
 - an upload puts its bytes, appends ``document_created``, and puts the bytes once more. Dying before the event leaves bytes that no
-  document shows. The second put costs one small message; it is for the case that somebody freed the same bytes just before the event.
-- a delete appends ``document_deleted``, then frees. Dying in between leaves bytes that no document shows; the sweep at the next start
-  frees them.
+  document shows, and that the sweep frees when they are old. The second put costs one small message; it is for the case that somebody
+  freed the same bytes just before the event.
+- a delete appends ``document_deleted``, then frees. Dying in between leaves bytes that no document shows; the next sweep frees them.
 - freeing reads the object's record, asks the log who needs the bytes, and writes the record only if it is still the one that was read.
 """
 
@@ -13,9 +13,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import BinaryIO
 
 from benchwire.documents import queries
+from benchwire.documents.cache import Cache
 from benchwire.documents.projection import CLAIMING
 from benchwire.events import catalog
 from benchwire.events.blobs import Blobs
@@ -25,36 +28,85 @@ from benchwire.events.projection import Projection, ProjectionBehind
 log = logging.getLogger(__name__)
 
 _STALL_S = 15.0
+_FILE_BYTES = 256 * 1024
 _SWEEP_RETRY_S = 5.0
 
 
-async def pieces(blobs: Blobs, digest: str, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
-    """The bytes from ``start`` up to ``stop``, in pieces, none of them kept for longer than it takes to pass it on.
+class Source:
+    """Where bytes are read from: the cache of this machine when it has them, else the store."""
 
-    The last piece of the whole comes only after the digest was found right, so that a damaged object never arrives complete.
-    Raises ``BlobMissing``, ``DigestMismatch``, and ``LogUnavailable`` when the store falls silent.
-    """
-    at, held = 0, b""
-    async with aclosing(blobs.chunks(digest)) as chunks:
-        while stop is None or at < stop:
-            piece = await _next(chunks)
-            if piece is None:
-                break
-            part = piece[max(0, start - at) : None if stop is None else stop - at]
-            at += len(piece)
-            if held:
-                yield held
-            held = part
-    if held:
-        yield held
+    def __init__(self, blobs: Blobs, cache: Cache) -> None:
+        self._blobs = blobs
+        self._cache = cache
+
+    async def pieces(
+        self, digest: str, size_bytes: int, start: int = 0, stop: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """The bytes from ``start`` up to ``stop``, in pieces, none of them kept for longer than it takes to pass it on.
+
+        The last piece of the whole comes only after the digest was found right, so that a damaged object never arrives complete. Of a
+        part, only that part is read. Raises ``BlobMissing``, ``DigestMismatch``, and ``LogUnavailable`` when the store falls silent.
+        """
+        stop = size_bytes if stop is None else min(stop, size_bytes)
+        file = await self._cache.opened(digest)
+        if file is not None:
+            async with aclosing(_read(file, start, stop)) as read:
+                async for piece in read:
+                    start += len(piece)
+                    yield piece
+            if start >= stop:
+                return
+            await self._cache.drop(digest)  # the disk cannot give the rest; the store can
+        whole = start == 0 and stop == size_bytes
+        rest = self._whole(digest, size_bytes) if whole else _patient(self._blobs.span(digest, start, stop))
+        async with aclosing(rest):
+            async for piece in rest:
+                yield piece
+
+    async def _whole(self, digest: str, size_bytes: int) -> AsyncGenerator[bytes, None]:
+        filling = await self._cache.filling(digest, size_bytes)
+        complete, held = False, b""
+        try:
+            async with aclosing(_patient(self._blobs.chunks(digest))) as chunks:
+                async for piece in chunks:
+                    if filling is not None:
+                        await filling.add(piece)
+                    if held:
+                        yield held
+                    held = piece
+            complete = True
+        finally:
+            if filling is not None:
+                await filling.end(complete=complete)
+        if held:
+            yield held
 
 
-async def _next(chunks: AsyncGenerator[bytes, None]) -> bytes | None:
+async def _read(file: BinaryIO, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+    """The bytes of ``file``, as far as they can be read."""
     try:
-        async with asyncio.timeout(_STALL_S):
-            return await anext(chunks, None)
-    except TimeoutError:
-        raise LogUnavailable("the artifact store does not answer") from None
+        await asyncio.to_thread(file.seek, start)
+        while start < stop and (piece := await asyncio.to_thread(file.read, min(_FILE_BYTES, stop - start))):
+            start += len(piece)
+            yield piece
+    except OSError as error:
+        log.warning("a file of the cache cannot be read: %s", error)
+    finally:
+        file.close()
+
+
+async def _patient(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """``chunks``, for as long as they come."""
+    async with aclosing(chunks):
+        while True:
+            try:
+                async with asyncio.timeout(_STALL_S):
+                    piece = await anext(chunks, None)
+            except TimeoutError:
+                raise LogUnavailable("the artifact store does not answer") from None
+            if piece is None:
+                return
+            yield piece
 
 
 class Opened(AsyncIterator[bytes]):
@@ -82,16 +134,19 @@ async def opened(rest: AsyncGenerator[bytes, None]) -> Opened:
 
 
 class Freeing:
-    """Frees bytes that nobody needs any more."""
+    """Frees bytes that nobody needs any more. ``grace_s`` is how long bytes that no event names yet are waited for."""
 
-    def __init__(self, log_: Log, projection: Projection, blobs: Blobs) -> None:
+    def __init__(self, log_: Log, projection: Projection, blobs: Blobs, cache: Cache, *, grace_s: float) -> None:
         self._log = log_
         self._projection = projection
         self._blobs = blobs
+        self._cache = cache
+        self._grace_s = grace_s
 
     async def free(self, digest: str) -> None:
         """Frees the bytes unless a document, a task or a flash job needs them. Raises ``LogUnavailable`` and ``ProjectionBehind``."""
-        await self._blobs.free(digest, partial(self._is_unneeded, digest))
+        if await self._blobs.free(digest, partial(self._is_unneeded, digest)):
+            await self._cache.drop(digest)
 
     async def _is_unneeded(self, digest: str) -> bool:
         # As of now, not as of what this instance happens to know: another one may have taken an upload a moment ago.
@@ -99,13 +154,31 @@ class Freeing:
         await self._projection.wait_for(last)
         return not await self._projection.read(partial(queries.is_needed, digest=digest))
 
-    async def sweep(self) -> None:
-        """Frees what a process that died did not come to free; goes on where it was when NATS comes back."""
-        for digest in await self._projection.read(queries.unneeded):
-            while True:
-                try:
-                    await self.free(digest)
-                    break
-                except (LogUnavailable, ProjectionBehind) as reason:
-                    log.debug("the sweep waits: %s", reason)
-                    await asyncio.sleep(_SWEEP_RETRY_S)
+    async def run(self) -> None:
+        """Sweeps at once, and then again and again, until it is cancelled."""
+        while True:
+            try:
+                await self.sweep(datetime.now(UTC))
+                pause_s = max(1.0, self._grace_s)
+            except (LogUnavailable, ProjectionBehind) as reason:
+                log.debug("the sweep waits: %s", reason)
+                pause_s = _SWEEP_RETRY_S
+            await asyncio.sleep(pause_s)
+
+    async def sweep(self, now: datetime) -> None:
+        """Frees what processes that died left behind, here or on other hosts. Raises ``LogUnavailable`` and ``ProjectionBehind``.
+
+        Bytes that documents had, and have no more, go at once. Bytes that no event ever named, chunks that no record names, and records of
+        freed bytes go when they are older than an upload can be in progress.
+        """
+        await self._blobs.sweep_unnamed(now=now, idle_s=self._grace_s)
+        old = now - timedelta(seconds=self._grace_s)
+        async with aclosing(self._blobs.named()) as batches:
+            async for batch in batches:
+                needs = await self._projection.read(partial(queries.needs, digests=[one.digest for one in batch]))
+                for one, needed in zip(batch, needs, strict=True):
+                    is_old = one.written_at < old
+                    if one.freed and is_old:
+                        await self._blobs.forget(one)
+                    elif not one.freed and (needed is False or (needed is None and is_old)):
+                        await self.free(one.digest)

@@ -1,13 +1,27 @@
 """A document as its events tell it."""
 
 from datetime import datetime
+from hashlib import sha256
 
 import msgspec
 
-from benchwire.events.document import DocumentCreated, DocumentDeleted, DocumentUpdated
+from benchwire.events.document import (
+    DocumentCreated,
+    DocumentDeleted,
+    DocumentLinked,
+    DocumentUnlinked,
+    DocumentUpdated,
+)
 from benchwire.events.event import Event
 
-TYPES: tuple[type[Event], ...] = (DocumentCreated, DocumentUpdated, DocumentDeleted)
+TYPES: tuple[type[Event], ...] = (DocumentCreated, DocumentUpdated, DocumentLinked, DocumentUnlinked, DocumentDeleted)
+
+
+class Link(msgspec.Struct, frozen=True, array_like=True):
+    """What somebody said a document is to something else; in JSON a pair."""
+
+    kind: str
+    to: str
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +36,13 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     tags: list[str]
     metadata: dict[str, str]
+    expires_at: datetime | None = None
+    links: list[Link] = []
+
+    @property
+    def version(self) -> str:
+        """What changes with everything that can be changed: the same words, the same version."""
+        return sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:32]
 
 
 def evolve(state: Document | None, event: Event) -> Document | None:
@@ -38,6 +59,7 @@ def evolve(state: Document | None, event: Event) -> Document | None:
                 updated_at=event.timestamp,
                 tags=event.tags,
                 metadata=event.metadata,
+                expires_at=event.expires_at,
             )
         case DocumentUpdated() if state is not None:
             return msgspec.structs.replace(
@@ -45,8 +67,18 @@ def evolve(state: Document | None, event: Event) -> Document | None:
                 updated_at=event.timestamp,
                 tags=state.tags if event.tags is None else event.tags,
                 metadata=state.metadata if event.metadata is None else event.metadata,
+                expires_at=state.expires_at if event.expires_at is msgspec.UNSET else event.expires_at,
             )
+        case DocumentLinked() if state is not None:
+            link = Link(event.kind, event.to)
+            return msgspec.structs.replace(state, links=[*_without(state.links, link), link])
+        case DocumentUnlinked() if state is not None:
+            return msgspec.structs.replace(state, links=_without(state.links, Link(event.kind, event.to)))
         case DocumentDeleted():
             return None
         case _:
             return state
+
+
+def _without(links: list[Link], one: Link) -> list[Link]:
+    return [link for link in links if link != one]

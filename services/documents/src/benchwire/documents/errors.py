@@ -79,3 +79,47 @@ class KeyReused(DocumentError):
 
     def __init__(self) -> None:
         super().__init__("this Idempotency-Key was used for another file; use a new one for each upload")
+
+
+class ChecksumMismatch(DocumentError):
+    """The bytes that came are not those that were promised."""
+
+    def __init__(self, promised: str, actual: str) -> None:
+        super().__init__(f"the bytes that came have the SHA-256 {actual}, but {promised} was promised; send them again")
+
+
+class QuotaExceeded(DocumentError):
+    """The store holds as much as it may."""
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"the store may hold {limit} {what} at most; delete some, or raise the limit")
+
+
+class Changed(DocumentError):
+    """``If-Match`` names another state than the one that is."""
+
+    def __init__(self) -> None:
+        super().__init__("the document is not what If-Match says any more; fetch it again, and decide anew")
+
+
+class BadLink(DocumentError):
+    """A relation that cannot be."""
+
+
+class LinkTargetNotFound(DocumentError):
+    """The other end of a relation is not there."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(f"there is no {target} to link to")
+
+
+class LinkNotFound(DocumentError):
+    """A relation that is not there cannot be taken back."""
+
+    def __init__(self, kind: str, target: str) -> None:
+        shown = target if len(target) <= 160 else target[:160] + "…"
+        super().__init__(f"the document has no link {kind!r} to {shown!r}")
+
+
+class BadExpiry(DocumentError):
+    """A time to keep a document that is none."""

@@ -3,28 +3,44 @@
 import re
 import socket
 from pathlib import Path
+from typing import Annotated
 
-from benchwire.events.settings import NatsSettings, Secret
-from benchwire.web.cors import DEFAULT_ORIGINS
+from msgspec import Meta
+
+from benchwire.web.origins import page_origins
+from benchwire.web.settings import WebSettings
 
 _MIB = 1 << 20
 
 
-class Settings(NatsSettings, frozen=True, kw_only=True):
+class Settings(WebSettings, frozen=True, kw_only=True):
     """One field per ``BENCHWIRE_<FIELD>`` variable.
 
     ``documents_public_url`` is the base of every document's ``url``; without it, the address that is listened on.
-    ``host`` is the name of this machine in the lab. ``documents_max_bytes`` limits one upload. Without ``token``, only loopback is listened on.
+    ``host`` is the name of this machine in the lab. ``documents_max_bytes`` limits one upload, ``documents_total_bytes`` and
+    ``documents_total`` what all documents together may be (0: no limit). ``cache_bytes`` of downloads are kept on disk (0: none).
+    ``documents_grace_s`` is how old bytes have to be that no event names, before they are taken for left behind.
+    ``observability_host`` and ``observability_port`` are where the page is served whose browsers call here.
     """
 
-    data: Path = Path("data")
     host: str = ""
     documents_host: str = "127.0.0.1"
     documents_port: int = 8766
     documents_public_url: str | None = None
-    documents_max_bytes: int = 512 * _MIB
-    token: Secret | None = None
-    cors_origins: tuple[str, ...] = DEFAULT_ORIGINS
+    documents_max_bytes: Annotated[int, Meta(gt=0)] = 4096 * _MIB
+    documents_total_bytes: Annotated[int, Meta(ge=0)] = 0
+    documents_total: Annotated[int, Meta(ge=0)] = 0
+    documents_grace_s: Annotated[float, Meta(ge=1)] = 3600.0
+    cache_bytes: Annotated[int, Meta(ge=0)] = 1024 * _MIB
+    observability_host: str = "127.0.0.1"
+    observability_port: int = 8765
+
+    @property
+    def origins(self) -> list[str]:
+        """The pages that may call: those that are set, and the lab's own."""
+        return list(
+            dict.fromkeys([*self.cors_origins, *page_origins(self.observability_host, self.observability_port)])
+        )
 
     @property
     def home(self) -> Path:

@@ -8,15 +8,21 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
-from benchwire.documents import commands, queries
-from benchwire.documents.blobs import Freeing
+from benchwire.documents import commands, queries, relations, things
+from benchwire.documents.blobs import Freeing, Source
+from benchwire.documents.cache import Cache
 from benchwire.documents.document import TYPES, Document, evolve
-from benchwire.documents.errors import DocumentNotFound
+from benchwire.documents.errors import DocumentNotFound, LinkTargetNotFound
+from benchwire.documents.metrics import Numbers
+from benchwire.documents.queries import Found
+from benchwire.documents.relations import Relations
+from benchwire.documents.things import ARTIFACT, DOCUMENT, Thing
 from benchwire.events.blobs import Blobs
 from benchwire.events.bus import Bus
 from benchwire.events.document import DocumentCreated
 from benchwire.events.event import Artifact, Event
 from benchwire.events.log import Decided, Log, LogUnavailable
+from benchwire.events.objects import ABANDONED_S
 from benchwire.events.projection import Projection, ProjectionBehind
 
 log = logging.getLogger(__name__)
@@ -25,30 +31,65 @@ _DEADLINE_S = 10.0
 
 
 class Store:
-    """Documents: written to the log, read from the projection. ``base_url`` is what their addresses begin with."""
+    """Documents: written to the log, read from the projection. ``base_url`` is what their addresses begin with.
 
-    def __init__(self, bus: Bus, projection: Projection, *, incoming: Path, max_bytes: int, base_url: str) -> None:
+    ``max_bytes`` is for one document, ``limits`` are for all of them. ``grace_s`` is how long bytes are waited for that no event names.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        projection: Projection,
+        *,
+        incoming: Path,
+        cache: Cache,
+        max_bytes: int,
+        base_url: str,
+        limits: commands.Limits | None = None,
+        grace_s: float = ABANDONED_S,
+    ) -> None:
         self.bus = bus
         self.projection = projection
         self.incoming = incoming
         self.max_bytes = max_bytes
         self.base_url = base_url
+        self.limits = limits or commands.Limits()
         self.blobs = Blobs(bus)
-        self._log = Log(bus)
-        self.freeing = Freeing(self._log, projection, self.blobs)
+        self.source = Source(self.blobs, cache)
+        self.metrics = Numbers()
+        self.metrics.of_store(bus, projection)
+        self._log = Log(bus, on_append=self.metrics.appended)
+        self.freeing = Freeing(self._log, projection, self.blobs, cache, grace_s=grace_s)
 
-    async def create(self, received: commands.Received, file: Path, *, key: str | None = None) -> Document:
-        """Keeps the bytes of ``file`` as a document; a repeated ``key`` finds the document of the first time.
+    async def check_quota(self, received: commands.Received | None = None) -> None:
+        """Whether one more document has its place; with ``received``, whether its bytes have. Raises ``QuotaExceeded``.
 
-        Raises ``BadTag``, ``BadMetadata``, ``KeyReused``, ``LogUnavailable`` and ``ProjectionBehind``.
+        It is asked of the rows: of uploads that end at the same moment, a few may go over.
+        """
+        if self.limits == commands.Limits():
+            return
+        totals = await self.projection.read(queries.holdings)
+        new_bytes = 0
+        if received is not None:
+            is_known = await self.projection.read(partial(queries.is_known, digest=received.digest))
+            new_bytes = 0 if is_known else received.size_bytes
+        commands.check_quota(totals, self.limits, new_bytes=new_bytes)
+
+    async def create(self, received: commands.Received, data: bytes | Path, *, key: str | None = None) -> Document:
+        """Keeps ``data`` as a document; a repeated ``key`` finds the document of the first time.
+
+        Raises ``BadTag``, ``BadMetadata``, ``BadExpiry``, ``ChecksumMismatch``, ``QuotaExceeded``, ``KeyReused``, ``LogUnavailable`` and
+        ``ProjectionBehind``.
         """
         document_id = f"doc_{uuid4().hex if key is None else sha256(key.encode()).hexdigest()[:32]}"
         event = commands.create(document_id, received, now=datetime.now(UTC))
+        await self.check_quota(received)
         artifact = Artifact(digest=received.digest, size_bytes=received.size_bytes, name=received.filename)
-        await self.blobs.put(file, name=artifact.name, known=artifact)
+        stored = await self.blobs.store(data, name=artifact.name, known=artifact)
         created, sequence = await self._created(event, once=key is not None)
-        await self.blobs.put(file, name=artifact.name, known=artifact)
+        await self.blobs.reaffirm(stored, data)
         await self.projection.wait_for(sequence)
+        self.metrics.uploaded(received.size_bytes)
         return created
 
     async def _created(self, event: DocumentCreated, *, once: bool) -> tuple[Document, int]:
@@ -66,21 +107,82 @@ class Store:
     ) -> Decided[Document | None]:
         return await self._log.decide(TYPES, None, evolve, decision, deadline_s=_DEADLINE_S, document_id=document_id)
 
-    async def update(self, document_id: str, change: commands.Change) -> Document:
-        """Changes what is given. Raises ``DocumentNotFound``, ``BadTag``, ``BadMetadata``, ``LogUnavailable``, ``Contended``."""
-        decision = partial(commands.update, document_id=document_id, change=change, now=datetime.now(UTC))
+    async def update(self, document_id: str, change: commands.Change, *, if_match: str | None = None) -> Found:
+        """Changes what is given.
+
+        Raises ``DocumentNotFound``, ``Changed``, ``BadTag``, ``BadMetadata``, ``BadExpiry``, ``LogUnavailable`` and ``Contended``.
+        """
+        return await self._changed(
+            document_id,
+            partial(commands.update, document_id=document_id, change=change, now=datetime.now(UTC), if_match=if_match),
+        )
+
+    async def link(self, document_id: str, kind: str, to: str) -> Found:
+        """Relates the document to something that is there.
+
+        Raises ``DocumentNotFound``, ``BadLink``, ``LinkTargetNotFound``, ``LogUnavailable`` and ``Contended``.
+        """
+        target = things.parsed(to)
+        if not await self._is_there(target):
+            raise LinkTargetNotFound(to)
+        to = things.written(target)
+        return await self._changed(
+            document_id, partial(commands.link, document_id=document_id, kind=kind, to=to, now=datetime.now(UTC))
+        )
+
+    async def unlink(self, document_id: str, kind: str, to: str) -> Found:
+        """Takes a relation back. Raises ``DocumentNotFound``, ``LinkNotFound``, ``LogUnavailable`` and ``Contended``."""
+        return await self._changed(
+            document_id, partial(commands.unlink, document_id=document_id, kind=kind, to=to, now=datetime.now(UTC))
+        )
+
+    async def _is_there(self, thing: Thing) -> bool:
+        if thing.kind == DOCUMENT:
+            return await self.projection.read(partial(queries.document, document_id=thing.name)) is not None
+        if thing.kind == ARTIFACT:
+            return await self.blobs.has(thing.name)
+        history = things.history(thing)
+        return history is not None and await self._log.last_sequence(history) > 0
+
+    async def _changed(self, document_id: str, decision: Callable[[Document | None], Event | None]) -> Found:
         decided = await self._decided(decision, document_id)
         await self.projection.wait_for(decided.sequence)
         assert decided.state is not None
-        return decided.state
+        return await self.related(decided.state)
 
-    async def delete(self, document_id: str) -> None:
-        """Lets the document go, and its bytes with it when they were only its. Raises ``DocumentNotFound``, ``LogUnavailable``, ``Contended``."""
+    async def related(self, document: Document) -> Found:
+        """``document`` with everything it is related to."""
+        return await self.projection.read(partial(queries.related, one=document))
+
+    async def relations_of(self, thing: Thing) -> Relations:
+        """What is related to something that may be no document. Raises ``DocumentNotFound``."""
+        if thing.kind == DOCUMENT:
+            return (await self.found(thing.name)).relations
+        return await self.projection.read(partial(relations.of_thing, thing=thing))
+
+    async def documents_with(self, digest: str) -> list[str]:
+        """The ids of the documents that have these bytes."""
+        return await self.projection.read(partial(relations.documents_with, digest=digest))
+
+    async def delete(self, document_id: str, *, if_match: str | None = None) -> None:
+        """Lets the document go, and its bytes with it when they were only its.
+
+        Raises ``DocumentNotFound``, ``Changed``, ``LogUnavailable`` and ``Contended``.
+        """
+        await self._deleted(
+            document_id, partial(commands.delete, document_id=document_id, now=datetime.now(UTC), if_match=if_match)
+        )
+
+    async def expire(self, document_id: str, *, now: datetime) -> None:
+        """Lets the document go if its time is over. Raises ``LogUnavailable`` and ``Contended``."""
+        await self._deleted(document_id, partial(commands.expire, now=now))
+
+    async def _deleted(self, document_id: str, decide: Callable[[Document | None], Event | None]) -> None:
         digests: list[str] = []
 
-        def decision(document: Document | None) -> Event:
-            event = commands.delete(document, document_id, now=datetime.now(UTC))
-            digests[:] = [] if document is None else [document.digest]
+        def decision(document: Document | None) -> Event | None:
+            event = decide(document)
+            digests[:] = [] if document is None or event is None else [document.digest]
             return event
 
         decided = await self._decided(decision, document_id)
@@ -89,7 +191,7 @@ class Store:
             try:
                 await self.freeing.free(digest)
             except (LogUnavailable, ProjectionBehind) as reason:  # the document is gone all the same
-                log.warning("the bytes %s will be freed at the next start: %s", digest, reason)
+                log.warning("the bytes %s will be freed by the next sweep: %s", digest, reason)
 
     async def document(self, document_id: str) -> Document:
         """The document with this id. Raises ``DocumentNotFound``."""
@@ -97,6 +199,10 @@ class Store:
         if found is None:
             raise DocumentNotFound(document_id)
         return found
+
+    async def found(self, document_id: str) -> Found:
+        """The document with this id, and its relations. Raises ``DocumentNotFound``."""
+        return await self.related(await self.document(document_id))
 
     async def documents(self, wanted: queries.Wanted) -> queries.Page:
         """A page of what is wanted."""

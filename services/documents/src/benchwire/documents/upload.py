@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
@@ -22,15 +22,17 @@ from multipart import (  # type: ignore[import-untyped]
     parse_options_header,
 )
 
-from benchwire.documents.commands import MAX_METADATA_BYTES, Received
+from benchwire.documents.commands import Received
 from benchwire.documents.errors import BadUpload, DiskFull, UploadTooLarge
+from benchwire.documents.fields import MAX_METADATA_BYTES
 from benchwire.documents.names import safe_content_type, safe_filename
 
 FORM_OVERHEAD_BYTES = 256 * 1024  # what may stand around the file in a form: boundaries, headers, fields
 _WRITE_BYTES = 1 << 20
 _MAX_HEADER_BYTES = 32 * 1024  # a name of 4096 characters has up to 16 KiB
 _MAX_SEGMENTS = 64
-_FIELDS = frozenset({"tags", "metadata"})
+_FIELDS = frozenset({"tags", "metadata", "checksum", "expires_at"})
+_DIGEST_HEADERS = ("Content-Digest", "Repr-Digest", "Digest")
 
 
 async def cleared(incoming: Path) -> None:
@@ -46,20 +48,20 @@ async def cleared(incoming: Path) -> None:
 
 @contextlib.asynccontextmanager
 async def received(
-    body: AsyncIterable[bytes], content_type: str, incoming: Path, *, limit_bytes: int
+    body: AsyncIterable[bytes], content_type: str, incoming: Path, *, limit_bytes: int, promised: Sequence[str] = ()
 ) -> AsyncGenerator[tuple[Received, Path], None]:
-    """The upload in ``body`` and the file that holds its bytes for the time of the context.
+    """The upload in ``body`` and the file that holds its bytes for the time of the context; ``promised`` is what the call's headers say.
 
     Raises ``BadUpload``, ``UploadTooLarge`` and ``DiskFull``.
     """
     kind, options = parse_options_header(content_type)
     if kind != "multipart/form-data" or not options.get("boundary"):
         raise BadUpload("send multipart/form-data with a part named 'file'")
-    with _in_words():
+    with in_words():
         sink = await asyncio.to_thread(_Sink, incoming, limit_bytes)
     try:
-        with _in_words():
-            form = await _filled(_Form(sink), body, options["boundary"])
+        with in_words():
+            form = await _filled(_Form(sink, promised), body, options["boundary"])
         yield form.received(), sink.path
     finally:
         await asyncio.to_thread(sink.remove)
@@ -122,8 +124,9 @@ class _Sink:
 class _Form:
     """The form as it comes in: the file goes to the sink, short fields stay here, others are passed over."""
 
-    def __init__(self, sink: _Sink) -> None:
+    def __init__(self, sink: _Sink, promised: Sequence[str]) -> None:
         self.sink = sink
+        self._promised = promised
         self._fields: dict[str, bytearray] = {}
         self._file: MultipartSegment | None = None
         self._filename = ""
@@ -167,6 +170,10 @@ class _Form:
             digest=self.sink.digest,
             tags=self._text("tags"),
             metadata=self._text("metadata"),
+            expires_at=self._text("expires_at"),
+            promised=tuple(
+                filter(None, [self._text("checksum").strip(), *promised_in(self._file.header), *self._promised])
+            ),
         )
 
     def _text(self, name: str) -> str:
@@ -174,6 +181,11 @@ class _Form:
             return self._fields.get(name, bytearray()).decode()
         except UnicodeDecodeError as error:
             raise BadUpload(f"the field {name!r} is not UTF-8") from error
+
+
+def promised_in(header: Callable[[str], str | None]) -> list[str]:
+    """What ``Content-Digest`` and its kin say, where ``header`` gives the value of one."""
+    return [value for name in _DIGEST_HEADERS if (value := header(name))]
 
 
 def _extended_filename(segment: MultipartSegment) -> str | None:
@@ -187,7 +199,8 @@ def _extended_filename(segment: MultipartSegment) -> str | None:
 
 
 @contextlib.contextmanager
-def _in_words() -> Iterator[None]:
+def in_words() -> Iterator[None]:
+    """Says what goes wrong with a body that comes in, or with the disk it goes to, as ``BadUpload`` and ``DiskFull``."""
     try:
         yield
     except ParserLimitReached as error:

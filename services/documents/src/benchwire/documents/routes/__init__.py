@@ -1,0 +1,1 @@
+"""Routes beside those of single documents, which are in ``app``."""
