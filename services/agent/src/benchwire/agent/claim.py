@@ -1,7 +1,9 @@
 """Taking a piece of work, and holding it: what is written under a claim lands only while nobody has taken the work over."""
 
 from collections.abc import Callable, Coroutine
+from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from benchwire.agent import commands
@@ -10,7 +12,8 @@ from benchwire.agent import task as tasks
 from benchwire.agent.errors import ClaimLost, HeldByAnother
 from benchwire.agent.session import Session
 from benchwire.agent.task import Task
-from benchwire.events.catalog import filter_of
+from benchwire.events import tracing
+from benchwire.events.catalog import filter_of, filters_of
 from benchwire.events.event import Event
 from benchwire.events.log import Contended, Decided, Expected, Log
 from benchwire.events.presence import Presence
@@ -22,13 +25,20 @@ APPEND_DEADLINE_S = 30.0  # NATS may be away for a moment; the work need not sta
 
 State = TypeVar("State")
 
+Taken = SessionClaimed | TaskClaimed
+
 
 class Claim:
-    """This runner's hold on one session or task."""
+    """This runner's hold on one session or task, by the claim ``taken`` that stands in the log at ``sequence``."""
 
-    def __init__(self, log: Log, fence: Expected, *, caused_by: str | None = None) -> None:
+    def __init__(self, log: Log, taken: Taken, sequence: int, *, caused_by: str | None = None) -> None:
         self.log = log
-        self._fence = fence
+        self._taken = taken
+        self._ids = (
+            {"session_id": taken.session_id} if isinstance(taken, SessionClaimed) else {"task_id": taken.task_id}
+        )
+        self._life = commands.LIFE_OF_SESSION if isinstance(taken, SessionClaimed) else commands.LIFE_OF_TASK
+        self._fence = Expected(sequence, filter_of(type(taken), **self._ids))
         self._caused_by = caused_by
 
     async def append(self, event: Event, *, event_id: str | None = None) -> int:
@@ -46,6 +56,39 @@ class Claim:
             )
         except Contended as error:
             raise ClaimLost(f"{self._fence.filter} was taken over") from error
+
+    async def settle(self, event: Event) -> None:
+        """Writes what begins or ends the work, in one decision: nobody can have ended it, or taken it over, in between.
+
+        A session that was closed while this runner was frozen would else be begun anew by the runner's late start, and never end. Raises
+        ``ClaimLost`` and ``LogUnavailable``.
+        """
+        decided = await self.log.decide(
+            self._life,
+            initial=False,
+            evolve=partial(commands.still_held, self._taken),
+            decide=lambda held: event if held else None,
+            caused_by=self._caused_by,
+            deadline_s=APPEND_DEADLINE_S,
+            **self._ids,
+        )
+        if decided.event is None:
+            raise self._lost()
+
+    async def check(self) -> None:
+        """Asked before what cannot be taken back. Raises ``ClaimLost`` when the work was ended or taken over, and ``LogUnavailable``.
+
+        ``append`` alone would not notice an end: the server compares with claims, and whoever closed the work made none.
+        """
+        held = False
+        async with aclosing(self.log.read(filters_of(self._life, **self._ids))) as events:
+            async for one in events:
+                held = commands.still_held(self._taken, held, one.event)
+        if not held:
+            raise self._lost()
+
+    def _lost(self) -> ClaimLost:
+        return ClaimLost(f"{self._fence.filter} has ended, or was taken over")
 
     async def sample(self, event: Event) -> None:
         """Sends a sample to whoever listens."""
@@ -92,36 +135,19 @@ class Desk:
 
         return await self._unless_held(decided)
 
-    async def end_task(self, taken: TaskClaimed, end: Event, *, caused_by: str | None = None) -> None:
-        """Ends a task that is still ours by the claim ``taken``, in one decision: nobody else can have ended it in between.
-
-        Raises ``ClaimLost``, and ``LogUnavailable``.
-        """
-        decided = await self.log.decide(
-            tasks.TYPES,
-            Task(),
-            tasks.evolve,
-            lambda state: end if commands.is_ours(state, taken) else None,
-            caused_by=caused_by,
-            deadline_s=APPEND_DEADLINE_S,
-            task_id=taken.task_id,
-        )
-        if decided.event is None:
-            raise ClaimLost(f"{taken.task_id} has ended, or was taken over")
-
     async def _unless_held(
         self, decided: Callable[[frozenset[str]], Coroutine[Any, Any, Decided[State]]]
     ) -> Decided[State]:
         gone: frozenset[str] = frozenset()
-        while True:
-            try:
-                return await decided(gone)
-            except HeldByAnother as held:
-                if await self.presence.is_there(SERVICE, held.runner):
-                    raise
-                gone |= {held.runner}
+        with tracing.span("claim"):
+            while True:
+                try:
+                    return await decided(gone)
+                except HeldByAnother as held:
+                    if await self.presence.is_there(SERVICE, held.runner):
+                        raise
+                    gone |= {held.runner}
 
-    def claim(self, taken: SessionClaimed | TaskClaimed, sequence: int, *, caused_by: str | None = None) -> Claim:
+    def claim(self, taken: Taken, sequence: int, *, caused_by: str | None = None) -> Claim:
         """The hold that comes with a claim that stands in the log at ``sequence``."""
-        ids = {"session_id": taken.session_id} if isinstance(taken, SessionClaimed) else {"task_id": taken.task_id}
-        return Claim(self.log, Expected(sequence, filter_of(type(taken), **ids)), caused_by=caused_by)
+        return Claim(self.log, taken, sequence, caused_by=caused_by)

@@ -10,8 +10,15 @@ from benchwire.agent.errors import BoardTaken, HeldByAnother
 from benchwire.agent.session import Session
 from benchwire.agent.task import Task
 from benchwire.events.device import DeviceLeased
-from benchwire.events.session import SessionClaimed, SessionStopped
-from benchwire.events.task import TaskCancelled, TaskClaimed
+from benchwire.events.event import Event
+from benchwire.events.session import SessionClaimed, SessionDeleted, SessionEnded, SessionFailed, SessionStopped
+from benchwire.events.task import TaskCancelled, TaskClaimed, TaskFailed, TaskFinished
+
+_ENDS = (SessionEnded, SessionFailed, SessionStopped, SessionDeleted, TaskFinished, TaskFailed, TaskCancelled)
+
+# Who has the work, and whether it is over; of what happens in between there may be thousands.
+LIFE_OF_SESSION: tuple[type[Event], ...] = (SessionClaimed, SessionEnded, SessionFailed, SessionStopped, SessionDeleted)
+LIFE_OF_TASK: tuple[type[Event], ...] = (TaskClaimed, TaskFinished, TaskFailed, TaskCancelled)
 
 
 def claim_session(
@@ -43,9 +50,11 @@ def claim_task(
     return TaskClaimed(timestamp=now, task_id=task_id, runner=runner, attempt=task.attempt + 1)
 
 
-def is_ours(task: Task, taken: TaskClaimed) -> bool:
-    """Whether ``taken`` is the claim under which the task is still being made."""
-    return task.status is tasks.Status.CLAIMED and (task.runner, task.attempt) == (taken.runner, taken.attempt)
+def still_held(taken: SessionClaimed | TaskClaimed, before: bool, event: Event) -> bool:
+    """Whether the work is held by the claim ``taken`` after ``event`` of its life."""
+    if isinstance(event, SessionClaimed | TaskClaimed):
+        return (event.runner, event.attempt) == (taken.runner, taken.attempt)
+    return before and not isinstance(event, _ENDS)
 
 
 def _free(holder: str | None, runner: str, gone: Set[str]) -> None:

@@ -1,7 +1,7 @@
 """What happens to a request that came off a queue: claimed, run, and ended in the log, whatever happens on the way."""
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from benchwire.agent.runner import Runner
 from benchwire.agent.task import Task
 from benchwire.agent.work import Verdict, Work, Workbench
 from benchwire.agent.worker import Delivery, Later
+from benchwire.events import tracing
 from benchwire.events.event import Event
 from benchwire.events.flash import FlashCancelRequested
 from benchwire.events.log import EventTooLarge, LogUnavailable
@@ -55,7 +56,7 @@ class Jobs:
             if isinstance(end, str):
                 end = SessionFailed(timestamp=_now(), session_id=name, reason=end)
             stopped = SessionStopped(timestamp=_now(), session_id=name, reason=work.reason)
-            await self._finish(work, claim.append, end or stopped)
+            await self._finish(work, claim, end or stopped)
             return None
 
     async def task(self, delivery: Delivery) -> Later | None:
@@ -81,10 +82,7 @@ class Jobs:
                 end = TaskFailed(timestamp=_now(), task_id=name, reason=end)
             await self._cancel_flashing(work, claim)
             cancelled = TaskCancelled(timestamp=_now(), task_id=name, reason=work.reason)
-            mine = taken.event
-            await self._finish(
-                work, lambda last: self._desk.end_task(mine, last, caused_by=delivery.id), end or cancelled
-            )
+            await self._finish(work, claim, end or cancelled)
             return None
 
     async def _ended(self, work: Work, body: Coroutine[Any, Any, Event]) -> Event | str | None:
@@ -103,14 +101,16 @@ class Jobs:
             log.exception("%s: ended by an error of the runner itself", work.name)
             return f"the agent runner failed on it ({type(error).__name__}); its log has the details"
 
-    async def _finish(self, work: Work, write: Callable[[Event], Awaitable[object]], end: Event) -> None:
+    async def _finish(self, work: Work, claim: Claim, end: Event) -> None:
         if work.verdict is Verdict.LOST:
             log.warning("%s: somebody else has it now; letting go", work.name)
             return
+        if isinstance(end, SessionFailed | TaskFailed):
+            tracing.failed(end.reason)
         try:
-            await write(_that_fits(end))
+            await claim.settle(_that_fits(end))
         except ClaimLost:
-            log.warning("%s: was taken over before its end could be written", work.name)
+            log.warning("%s: was ended or taken over by somebody else before its end could be written", work.name)
 
     async def _cancel_flashing(self, work: Work, claim: Claim) -> None:
         if work.verdict is Verdict.STOPPED:

@@ -3,17 +3,20 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import TypeVar
 
 from nats.errors import Error as NatsError
 
-from benchwire.agent import queries
-from benchwire.agent.model import Model
+from benchwire.agent import blueprint, queries
+from benchwire.agent.blueprint import Blueprint
+from benchwire.agent.endpoint import Endpoint
 from benchwire.agent.sandbox import Sandbox
 from benchwire.agent.settings import Settings
 from benchwire.events.blobs import Blobs
 from benchwire.events.bus import LIVE, Bus
-from benchwire.events.catalog import FLASH_AGENT
+from benchwire.events.catalog import FLASH_AGENT, filters_of
+from benchwire.events.event import IllegalToken
 from benchwire.events.log import Log, LogUnavailable, Recorded
 from benchwire.events.presence import Presence
 from benchwire.events.projection import Projection
@@ -28,7 +31,7 @@ class Lab:
     """The surroundings of every task of this runner."""
 
     def __init__(
-        self, settings: Settings, bus: Bus, projection: Projection, *, model: Model | None, sandbox: Sandbox
+        self, settings: Settings, bus: Bus, projection: Projection, *, model: Endpoint | None, sandbox: Sandbox
     ) -> None:
         self.settings = settings
         self.bus = bus
@@ -97,6 +100,11 @@ class Lab:
         """What people said about a node since ``after``."""
         return await self._projection.read(lambda db: queries.guidance(db, task_id, node_id, after))
 
-    async def system_prompt(self, blueprint: str) -> str | None:
-        """The system prompt of a blueprint."""
-        return await self._projection.read(lambda db: queries.system_prompt(db, blueprint))
+    async def blueprint(self, name: str) -> Blueprint | None:
+        """The blueprint of that name as the log has it now; None when there is none. Raises ``LogUnavailable``."""
+        found: Blueprint | None = None
+        with contextlib.suppress(IllegalToken):  # no blueprint can have such a name
+            async with aclosing(self.log.read(filters_of(blueprint.TYPES, name=name))) as events:
+                async for one in events:
+                    found = blueprint.evolve(found, one.event)
+        return found

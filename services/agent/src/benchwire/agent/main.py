@@ -7,7 +7,7 @@ import shutil
 from contextlib import AsyncExitStack
 from functools import partial
 
-from benchwire.agent import model, queries, sandbox
+from benchwire.agent import endpoint, queries, sandbox
 from benchwire.agent.claim import SERVICE, Desk
 from benchwire.agent.folders import Folders
 from benchwire.agent.jobs import Jobs
@@ -36,13 +36,13 @@ async def serve() -> None:
     """Works until it is cancelled; what is under way then goes back to its queue."""
     settings = load(Settings)
     fence = await _sandbox(settings)
-    speaks = model.configured(settings)
+    speaks = await endpoint.configured(settings)
     await asyncio.to_thread(profiles.names)  # reads them, once for all
     log.info("model: %s; sandbox: %s %s", speaks.name if speaks else "none", fence.kind, fence.reason)
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each model call is in the log of the lab
     async with AsyncExitStack() as stack:
         if speaks is not None:
-            stack.push_async_callback(speaks.client.close)
+            stack.push_async_callback(speaks.close)
         bus = await stack.enter_async_context(connected(settings, name=f"agent-{settings.runner}"))
         projection = Projection(bus, settings.home / "projection.sqlite", SCHEMA)
         lab = Lab(settings, bus, projection, model=speaks, sandbox=fence)
@@ -56,7 +56,7 @@ async def serve() -> None:
         for one in await projection.read(lambda db: queries.unfinished(db, settings.runner)):
             log.info("%s %s was left unfinished (attempt %d); it comes again", one.kind, one.name, one.attempt)
         desk = Desk(lab.log, lab.presence, settings.runner)
-        jobs = Jobs(desk, bench, Runner(settings, speaks, fence, lab.system_prompt, folders), lab)
+        jobs = Jobs(desk, bench, Runner(settings, speaks, fence, lab.blueprint, folders), lab)
         present = Present(
             service=SERVICE, name=settings.runner, version=service.version_of("benchwire-agent"), pid=os.getpid()
         )

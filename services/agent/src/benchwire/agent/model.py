@@ -15,10 +15,6 @@ from benchwire.agent.settings import Settings
 
 log = logging.getLogger(__name__)
 
-NOT_CONFIGURED = (
-    "no model is configured: set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for another endpoint that speaks the Messages API "
-    "(Ollama does), and start the agent runner again"
-)
 _NO_KEY = "not-needed"  # what an endpoint without keys is sent, because the SDK sends nothing without one
 _BREAKS = 2  # how often an answer that broke off is asked for again; the SDK itself retries only until the first byte
 _CONNECT_S = 10.0

@@ -2,7 +2,6 @@
 
 from sqlite_utils import Database
 
-from benchwire.events.blueprint import BlueprintCreated, BlueprintDeleted, BlueprintUpdated
 from benchwire.events.catalog import filters_of
 from benchwire.events.device import DeviceAttached, DeviceDetached, DeviceLeased, DeviceReleased
 from benchwire.events.event import Event
@@ -33,7 +32,6 @@ _TYPES: tuple[type[Event], ...] = (
     FlashRequested, FlashStarted, FlashCompleted, FlashFailed, FlashCancelled,
     SessionRequested, SessionClaimed, SessionStopRequested, SessionEnded, SessionFailed, SessionStopped, SessionDeleted,
     TaskRequested, TaskClaimed, TaskGuided, TaskCancelRequested, TaskFinished, TaskFailed, TaskCancelled,
-    BlueprintCreated, BlueprintUpdated, BlueprintDeleted,
 )  # fmt: skip
 
 _TABLES = """
@@ -47,7 +45,6 @@ CREATE TABLE flash_jobs (
 );
 CREATE TABLE work (kind TEXT NOT NULL, id TEXT NOT NULL, runner TEXT, attempt INTEGER NOT NULL, open INTEGER NOT NULL, PRIMARY KEY (kind, id));
 CREATE TABLE guidance (sequence INTEGER PRIMARY KEY, task_id TEXT NOT NULL, node_id TEXT, guidance TEXT NOT NULL);
-CREATE TABLE blueprints (name TEXT PRIMARY KEY, system_prompt TEXT);
 """
 
 
@@ -59,8 +56,6 @@ def apply(db: Database, one: Recorded) -> None:
             _device(db, event)
         case FlashRequested() | FlashStarted() | FlashCompleted() | FlashFailed() | FlashCancelled():
             _flash(db, event)
-        case BlueprintCreated() | BlueprintUpdated() | BlueprintDeleted():
-            _blueprint(db, event)
         case TaskGuided():
             row = (one.sequence, event.task_id, event.node_id, event.guidance)
             db.conn.execute("INSERT INTO guidance VALUES (?, ?, ?, ?)", row)
@@ -112,18 +107,6 @@ def _job(db: Database, job_id: str, state: str, error: str | None) -> None:
     db.conn.execute("UPDATE flash_jobs SET state = ?, error = ? WHERE job_id = ?", (state, error, job_id))
 
 
-def _blueprint(db: Database, event: BlueprintCreated | BlueprintUpdated | BlueprintDeleted) -> None:
-    match event:
-        case BlueprintCreated():
-            db.conn.execute("INSERT OR REPLACE INTO blueprints VALUES (?, ?)", (event.name, event.system_prompt))
-        case BlueprintUpdated():
-            if "system_prompt" in event.changes:
-                changed = (event.changes["system_prompt"], event.name)
-                db.conn.execute("UPDATE blueprints SET system_prompt = ? WHERE name = ?", changed)
-        case BlueprintDeleted():
-            db.conn.execute("DELETE FROM blueprints WHERE name = ?", (event.name,))
-
-
 def _work(db: Database, event: Event) -> None:
     match event:
         case SessionRequested():
@@ -152,4 +135,4 @@ def _claimed(db: Database, kind: str, name: str, runner: str, attempt: int) -> N
     db.conn.execute(sql, (runner, attempt, kind, name))
 
 
-SCHEMA = Schema(filters=filters_of(_TYPES), tables=_TABLES, apply=apply)
+SCHEMA = Schema(filters=filters_of(_TYPES), tables=_TABLES, apply=apply, version=2)

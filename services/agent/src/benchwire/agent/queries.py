@@ -69,12 +69,6 @@ def guidance(db: Database, task_id: str, node_id: str, after: int) -> list[Said]
     return [Said(*row) for row in rows]
 
 
-def system_prompt(db: Database, blueprint: str) -> str | None:
-    """The system prompt of a blueprint; None when it has none, or is not known."""
-    row = db.conn.execute("SELECT system_prompt FROM blueprints WHERE name = ?", (blueprint,)).fetchone()
-    return row[0] if row else None
-
-
 def unfinished(db: Database, runner: str) -> list[Open]:
     """What this runner had claimed and not brought to an end."""
     rows = db.conn.execute("SELECT kind, id, attempt FROM work WHERE open AND runner = ? ORDER BY kind, id", (runner,))

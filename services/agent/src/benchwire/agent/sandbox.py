@@ -224,7 +224,8 @@ async def _bwrap_problem() -> str | None:
     argv = _bwrap(Path("/usr"), ())  # any directory will do; nothing is written
     try:
         async with child.spawn([*argv, "true"], stdout=child.DEVNULL, stderr=child.PIPE) as process:
-            _, stderr = await asyncio.wait_for(process.communicate(), PROBE_TIMEOUT_S)
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                _, stderr = await process.communicate()
     except FileNotFoundError:
         return "bubblewrap is not installed (package bubblewrap)"
     except TimeoutError:

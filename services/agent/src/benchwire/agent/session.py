@@ -1,8 +1,10 @@
 """A session, folded from its events: where it stands, and the conversation so far, so that another runner can go on with it."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -25,6 +27,9 @@ TYPES: tuple[type[Event], ...] = (
 )  # fmt: skip
 
 Turn = dict[str, Any]
+
+# A conversation begins with a person; an outside client may have reported only what the assistant said.
+_UNRECORDED: Turn = {"role": "user", "content": [{"type": "text", "text": "(What was asked here is not recorded.)"}]}
 
 
 class Status(StrEnum):
@@ -71,24 +76,57 @@ def evolve(session: Session, event: Event) -> Session:  # noqa: PLR0911 - one li
 
 
 def _result(use: str, event: ToolReturned) -> Turn:
-    content = event.error if event.error is not None else str(event.tool_output or "")
+    output = event.tool_output
+    said = output if isinstance(output, str) else "" if output is None else msgspec.json.encode(output).decode()
+    content = event.error if event.error is not None else said
     return {"type": "tool_result", "tool_use_id": use, "content": content, "is_error": event.error is not None}
 
 
 def conversation(session: Session) -> list[Turn]:
     """The messages to go on with: every tool call has its result, and roles take turns.
 
-    A call whose result is not in the log gets an error as its result: its effect is unknown, so it is not run a second time unasked.
+    A call whose result is not in the log gets an error as its result: its effect is unknown, so it is not run a second time unasked. What an
+    outside client reported is put into the same order: each result right behind its call.
     """
+    results = {**session.results, **_reported(session.turns)}
     messages: list[Turn] = []
     for turn in session.turns:
-        _add(messages, turn)
-        uses = [block["id"] for block in turn["content"] if block.get("type") == "tool_use"]
+        _add(messages, {"role": turn["role"], "content": [block for block in turn["content"] if _is_said(block)]})
+        uses = [block["id"] for block in turn["content"] if _is_call(block)]
         if uses:
-            _add(messages, {"role": "user", "content": [session.results.get(use, _interrupted(use)) for use in uses]})
+            _add(messages, {"role": "user", "content": [results.get(use, _interrupted(use)) for use in uses]})
+    if messages and messages[0]["role"] == "assistant":
+        messages.insert(0, _UNRECORDED)
     if session.request is not None and not session.prompt_sent:
         _add(messages, prompt(session.request))
     return messages
+
+
+def _reported(turns: Iterable[Turn]) -> dict[str, Turn]:
+    blocks = (block for turn in turns if turn["role"] == "user" for block in turn["content"])
+    results = (block for block in blocks if block.get("type") == "tool_result")
+    return {use: block for block in results if isinstance(use := block.get("tool_use_id"), str)}
+
+
+def _is_call(block: Turn) -> bool:
+    match block:
+        case {"type": "tool_use", "id": str(), "name": str(), "input": dict()}:
+            return True
+        case _:
+            return False
+
+
+def _is_said(block: Turn) -> bool:
+    """Whether the API takes the block where it stands; results have their own place, and it refuses an empty text."""
+    match block.get("type"):
+        case "tool_result":
+            return False
+        case "tool_use":
+            return _is_call(block)
+        case "text":
+            return bool(block.get("text"))
+        case _:
+            return True
 
 
 def prompt(request: SessionRequested) -> Turn:

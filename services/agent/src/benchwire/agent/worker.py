@@ -13,9 +13,9 @@ import msgspec
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from benchwire.events import codec, queue
+from benchwire.events import codec, queue, tracing
 from benchwire.events.bus import Bus
-from benchwire.events.catalog import filter_of
+from benchwire.events.catalog import filter_of, ids_of
 from benchwire.events.event import Event
 from benchwire.events.log import LogUnavailable
 
@@ -91,13 +91,19 @@ class Worker:
         if isinstance(event, codec.Unknown):
             log.warning("%s: a request of version %d is left to a newer runner", self._durable, event.version)
             return Later(30.0)
+        with tracing.work(f"handle {codec.tag_of(event)}", message.headers, **ids_of(event)):
+            return await self._worked(Delivery(event, (message.headers or {}).get(codec.MSG_ID)))
+
+    async def _worked(self, delivery: Delivery) -> Later | None:
         try:
-            return await self._handle(Delivery(event, (message.headers or {}).get(codec.MSG_ID)))
+            return await self._handle(delivery)
         except LogUnavailable as error:
             log.warning("%s: given back, because %s", self._durable, error)
+            tracing.failed(f"given back: {error}")
             return Later()
-        except Exception:
+        except Exception as error:
             log.exception("%s: given back after an error", self._durable)
+            tracing.failed(f"given back: {error!r}")
             return Later(5.0)
 
     async def _settle(self, message: Msg, later: Later | None) -> None:

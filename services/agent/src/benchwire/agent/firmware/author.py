@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
+from benchwire.agent.endpoint import Endpoint
 from benchwire.agent.firmware import prompt
-from benchwire.agent.model import Model, Turn
 from benchwire.boards.profile import Profile
 from benchwire.events.task import NodeSpec
 
@@ -56,17 +56,17 @@ class ModelAuthor:
     """The model; ``guidance`` gives what people said since it was asked last, ``say`` tells whoever watches."""
 
     def __init__(
-        self, model: Model, profile: Profile, node: NodeSpec, *, task: str, tries: int,
+        self, endpoint: Endpoint, profile: Profile, node: NodeSpec, *, task: str, tries: int,
         guidance: Callable[[], Awaitable[list[str]]], say: Callable[[str], Awaitable[None]],
     ) -> None:  # fmt: skip
         self.tries = tries
-        self._model = model
+        self._endpoint = endpoint
         self._profile = profile
         self._node = node
         self._task = task
         self._guidance = guidance
         self._say = say
-        self._messages: list[Turn] = []
+        self._messages: list[dict[str, Any]] = []
 
     async def draft(self, feedback: str | None) -> Draft:
         """The model's next answer, as sources. Raises ``NoCode`` and ``ModelFailed``."""
@@ -77,7 +77,8 @@ class ModelAuthor:
             else prompt.again(feedback, guidance)
         )
         self._messages.append({"role": "user", "content": asked})
-        answer = await self._model.answer(self._messages, system=prompt.SYSTEM, hear=self._telling())
+        model = await self._endpoint.model()
+        answer = await model.answer(self._messages, system=prompt.SYSTEM, hear=self._telling())
         # An empty message would be refused when it is sent back.
         self._messages.append({"role": "assistant", "content": answer.text.strip() or "(no answer)"})
         code = prompt.code_of(answer.text)
@@ -96,6 +97,6 @@ class ModelAuthor:
             written += len(text)
             if time.monotonic() - said_at >= SAY_EVERY_S:
                 said_at = time.monotonic()
-                await self._say(f"{self._model.name} writes: {written} characters so far")
+                await self._say(f"{self._endpoint.name} writes: {written} characters so far")
 
         return hear

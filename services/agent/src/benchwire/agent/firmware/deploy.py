@@ -163,6 +163,7 @@ class Deployment:
         if await self._lab.job(deploying.job_id) is not None:
             await self._say(f"flash job {deploying.job_id} was requested before; following it")
             return
+        await self._claim.check()
         await self._claim.append(
             FlashRequested(
                 timestamp=_now(), host=deploying.host, job_id=deploying.job_id, device=deploying.device, image=self._image,

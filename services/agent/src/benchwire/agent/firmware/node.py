@@ -5,15 +5,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from benchwire.agent.claim import Claim
+from benchwire.agent.endpoint import NOT_CONFIGURED
 from benchwire.agent.errors import ModelFailed, NotDeployed
 from benchwire.agent.firmware.author import Author, Draft, ModelAuthor, NoCode, Person
 from benchwire.agent.firmware.deploy import Deployment
 from benchwire.agent.firmware.trial import Passed, Rejected, Trial
 from benchwire.agent.lab import Lab
-from benchwire.agent.model import NOT_CONFIGURED
 from benchwire.agent.task import Task
 from benchwire.agent.work import Work
 from benchwire.boards import profile as profiles
+from benchwire.events import tracing
 from benchwire.events.live import TaskLog
 from benchwire.events.log import EventTooLarge
 from benchwire.events.task import (
@@ -56,6 +57,13 @@ class Node:
 
         Raises ``ClaimLost`` and ``LogUnavailable``.
         """
+        with tracing.span("node", node_id=self._spec.node_id):
+            reason = await self._run(task)
+            if reason is not None:
+                tracing.failed(reason)
+            return reason
+
+    async def _run(self, task: Task) -> str | None:
         await self._claim.append(NodeStarted(board=self._profile.name, attempt=task.attempt, **self._ids()))
         try:
             stored = task.stored.get(self._spec.node_id) or await self._made()

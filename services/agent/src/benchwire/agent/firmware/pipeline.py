@@ -5,10 +5,10 @@ import time
 from datetime import UTC, datetime
 
 from benchwire.agent.claim import Claim
+from benchwire.agent.endpoint import NOT_CONFIGURED
 from benchwire.agent.firmware.node import MAX_ITERATIONS, Node
 from benchwire.agent.firmware.plan import CannotPlan, plan
 from benchwire.agent.lab import Lab
-from benchwire.agent.model import NOT_CONFIGURED
 from benchwire.agent.task import Task
 from benchwire.agent.work import Work
 from benchwire.events.live import TaskLog
