@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from contextvars import Context
 from datetime import UTC, datetime
 
 import msgspec
@@ -130,7 +131,10 @@ class Inventory:
             console = Console(
                 host=self._host, device=device.name, port=device.port, baud=device.baud, send=self._log.sample
             )
-            self._monitors[device.name] = self._tasks.create_task(console.run(), name=f"console of {device.name}")
+            # In a context of its own: a scan may be part of some job, and the monitor outlives that.
+            self._monitors[device.name] = self._tasks.create_task(
+                console.run(), name=f"console of {device.name}", context=Context()
+            )
         self._boards[device.name] = Board(device, console)
 
     def _unplug(self, name: str) -> None:

@@ -55,7 +55,7 @@ async def _on_this_host(bus: Bus, projection: Projection, wanted: Settings, host
         async with asyncio.TaskGroup() as tasks:
             inventory = Inventory(facts, host, probes.sources(wanted.virtual_dir), told, tasks)
             await inventory.scan()
-            worker = Worker(bus, facts, projection, inventory, host)
+            worker = Worker(bus, facts, projection, inventory, host, ack_wait_s=wanted.ack_wait_s)
             stopped.interrupted = worker.interrupted
             projection.on_commit(worker.heard)
             tasks.create_task(inventory.watch(), name="inventory")

@@ -17,12 +17,14 @@ def host_name() -> str:
 class Settings(NatsSettings, frozen=True, kw_only=True):
     """``data`` is the directory of the lab on this machine; ``host`` is the name under which this host's boards are known.
 
-    Virtual boards register in ``virtual_dir``; without it, only real ones are looked for.
+    Virtual boards register in ``virtual_dir``; without it, only real ones are looked for. The job of an agent that was killed comes again
+    ``ack_wait_s`` seconds after it was heard of last.
     """
 
     data: Path = Path("data")
     host: str = ""
     virtual_dir: Path | None = None
+    ack_wait_s: float = 10.0
 
     @property
     def name(self) -> str:

@@ -13,10 +13,10 @@ import msgspec
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from benchwire.events import codec, flash, queue
+from benchwire.events import codec, flash, queue, tracing
 from benchwire.events.blobs import Blobs
 from benchwire.events.bus import Bus
-from benchwire.events.catalog import filter_of
+from benchwire.events.catalog import filter_of, ids_of
 from benchwire.events.event import Event
 from benchwire.events.log import Contended, Log, LogUnavailable, Recorded
 from benchwire.events.projection import Projection
@@ -53,11 +53,11 @@ class Held(msgspec.Struct):
 
 
 class Worker:
-    """``limits_s`` is how long a flash tool may be silent, by stage."""
+    """``limits_s`` is how long a flash tool may be silent, by stage; ``ack_wait_s`` after how long an agent that was killed is given up."""
 
     def __init__(
         self, bus: Bus, log_: Log, projection: Projection, inventory: Inventory, host: str, *,
-        limits_s: Mapping[Stage, float] | None = None,
+        limits_s: Mapping[Stage, float] | None = None, ack_wait_s: float = queue.ACK_WAIT_S,
     ) -> None:  # fmt: skip
         self._bus = bus
         self._log = log_
@@ -66,6 +66,7 @@ class Worker:
         self._inventory = inventory
         self._host = host
         self._limits_s = limits_s
+        self._ack_wait_s = ack_wait_s
         self._held: dict[str, Held] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._settling: asyncio.Queue[Held] = asyncio.Queue()
@@ -88,7 +89,8 @@ class Worker:
 
     async def _taking(self, tasks: asyncio.TaskGroup) -> None:
         requests = filter_of(flash.FlashRequested, host=self._host)
-        async with aclosing(queue.deliveries(self._bus, f"flash-{self._host}", requests, batch=10)) as deliveries:
+        asked = queue.deliveries(self._bus, f"flash-{self._host}", requests, batch=10, ack_wait_s=self._ack_wait_s)
+        async with aclosing(asked) as deliveries:
             async for delivery in deliveries:
                 await self._take(delivery, tasks)
 
@@ -113,7 +115,7 @@ class Worker:
 
     async def _beating(self) -> None:
         while True:
-            await asyncio.sleep(queue.BEAT_S)
+            await asyncio.sleep(self._ack_wait_s / 3)
             for held in list(self._held.values()):
                 with contextlib.suppress(*_UNREACHABLE):
                     await held.delivery.in_progress()
@@ -141,11 +143,17 @@ class Worker:
         """A job that waits for its device need not wait to be cancelled."""
         while True:
             held = await self._settling.get()
-            await self._decide(held, lambda state, of=held.names: commands.cancel_waiting(state, of, now=_now()))  # type: ignore[misc]
+            with tracing.within(held.delivery.headers, **ids_of(held.request)):
+                await self._decide(held, lambda state, of=held.names: commands.cancel_waiting(state, of, now=_now()))  # type: ignore[misc]
 
     # -- one job
 
     async def _see_through(self, held: Held) -> None:
+        with tracing.work("handle flash_requested", held.delivery.headers, **ids_of(held.request)):
+            await self._seen_through(held)
+        await self._finished(held)
+
+    async def _seen_through(self, held: Held) -> None:
         try:
             await self._is_next(held)
             async with self._turns[held.request.device]:
@@ -158,7 +166,6 @@ class Worker:
             log.exception("%s met a fault of the flash agent itself", held.request.job_id)
             state = held.attempt.flash_state if held.attempt is not None else None
             await self._decide(held, _failing(held.names, FlashError(f"fault of the flash agent: {error!r}"), state))
-        await self._finished(held)
 
     async def _is_next(self, held: Held) -> None:
         """Returns when every job that was asked for earlier on the same device is over.
@@ -201,7 +208,8 @@ class Worker:
         if held.wishes.pause is None:  # what came since the start is newer
             held.wishes.ask(pause=state.pause_asked)
         began_s = asyncio.get_running_loop().time()
-        outcome = await self._attempted(held, ready)
+        with tracing.span("flash", device=of.device):
+            outcome = await self._attempted(held, ready)
         duration_s = asyncio.get_running_loop().time() - began_s
         await self._decide(held, _ending(of, outcome, len(ready.image), duration_s))
         held.attempt = None
@@ -273,6 +281,7 @@ async def _left_alone(delivery: Msg) -> None:
 
 def _failing(of: commands.Names, error: FlashError, flash_state: str | None) -> Decision:
     log.warning("%s: %s", of.job_id, error)
+    tracing.failed(str(error))
     return lambda state: commands.fail(
         state, of, code=error.code, error=str(error), flash_state=flash_state, now=_now()
     )

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -42,6 +44,7 @@ SILENCE_LIMITS_S: dict[Stage, float] = {
     "resetting": 20.0,
 }
 
+_ESPTOOL_CFG = Path(__file__).with_name("esptool.cfg")
 _sayings: msgspec.json.Decoder[Saying] = msgspec.json.Decoder(Saying)
 
 
@@ -141,9 +144,10 @@ async def working(
     """The tool for ``order``, at work until the context is left; then its process is gone."""
     name = "esptool" if isinstance(order, EsptoolOrder) else "pyocd"
     argv = [sys.executable, "-m", MODULES[name]]
+    env = {"ESPTOOL_CFGFILE": str(_ESPTOOL_CFG), **os.environ}
     # pyocd runs scripts it finds in its working directory; there are none in the root.
     async with child.spawn(
-        argv, cwd="/", stdin=child.PIPE, stdout=child.PIPE, stderr=child.PIPE, grace_s=0.3
+        argv, env=env, cwd="/", stdin=child.PIPE, stdout=child.PIPE, stderr=child.PIPE, grace_s=0.3
     ) as process:
         tool = Tool(process, limits_s or SILENCE_LIMITS_S)
         listening = asyncio.create_task(tool.keep_last_words())
