@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Installs what the project needs on Debian or Ubuntu: Debian packages (as root or with sudo), uv, and the locked Python packages.
-# Usage: deploy/setup.sh packages, then deploy/setup.sh python MEMBER… (the folders of the workspace).
+# Usage: deploy/setup.sh packages (or test-packages, for what only the tests need beside them), then deploy/setup.sh python MEMBER… (the
+# folders of the workspace).
 # Running it again installs only what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Trust what this machine trusts: many labs sit behind a proxy with its own certificate authority.
 export UV_SYSTEM_CERTS=1
+# Slow lines exist, and mirrors that answer late.
+export UV_HTTP_TIMEOUT=120 PIP_DEFAULT_TIMEOUT=60
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -18,6 +21,7 @@ packages=(
   bwrap:bubblewrap
   setpriv:util-linux
 )
+test_packages=(chromium:chromium)
 
 python_of() {
   local candidate
@@ -39,9 +43,26 @@ missing() {
   [ -z "$python" ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || printf '%s\n' python3-venv
 }
 
+again() { # again COMMAND…: up to three times, because a mirror may stumble
+  local attempt
+  for attempt in 1 2 3; do
+    if "$@"; then return; fi
+    [ "$attempt" -lt 3 ] || return 1
+    say "trying that again in $((attempt * 5)) s"
+    sleep $((attempt * 5))
+  done
+}
+
 apt() { # apt COMMAND…: as root, or through sudo where that asks nothing
-  if [ "$(id -u)" = 0 ]; then DEBIAN_FRONTEND=noninteractive apt-get "$@"
-  else sudo -n env DEBIAN_FRONTEND=noninteractive apt-get "$@"; fi
+  local patience=(-o Acquire::Retries=3 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 -o DPkg::Lock::Timeout=300)
+  if [ "$(id -u)" = 0 ]; then DEBIAN_FRONTEND=noninteractive apt-get "${patience[@]}" "$@"
+  else sudo -n env DEBIAN_FRONTEND=noninteractive apt-get "${patience[@]}" "$@"; fi
+}
+
+apt_install() { # apt_install PACKAGE…: what the lists of packages do not know, or know wrongly, they may know after an update
+  apt install -y -qq --no-install-recommends "$@" && return
+  apt update -qq || true # one source of several may be broken, and not be needed
+  apt install -y -qq --no-install-recommends "$@"
 }
 
 install_packages() {
@@ -53,7 +74,7 @@ install_packages() {
   fi
   say "installing ${wanted[*]}"
   local log; log=$(mktemp)
-  { apt update -qq && apt install -y -qq --no-install-recommends "${wanted[@]}"; } >"$log" 2>&1 || {
+  again apt_install "${wanted[@]}" >"$log" 2>&1 || {
     tail -n 15 "$log" >&2; rm -f "$log"
     say "apt-get could not install ${wanted[*]} (its last words are above)"
     exit 1
@@ -71,7 +92,7 @@ install_uv() {
   rm -rf .tools
   "$(python_of)" -m venv .tools
   awk '/^uv==/ { on = 1 } on { print } on && !/\\$/ { exit }' requirements.lock >.tools/uv.txt
-  .tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .tools/uv.txt
+  again .tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .tools/uv.txt
 }
 
 install_python_packages() {
@@ -83,16 +104,20 @@ install_python_packages() {
   local editable=() member
   for member in "$@"; do editable+=(-e "$member"); done
   export VIRTUAL_ENV=$PWD/.venv
-  .tools/bin/uv pip sync --quiet --require-hashes requirements.lock
-  .tools/bin/uv pip install --quiet --no-deps --no-build-isolation "${editable[@]}"
+  again .tools/bin/uv pip sync --quiet --require-hashes requirements.lock
+  again .tools/bin/uv pip install --quiet --no-deps --no-build-isolation "${editable[@]}"
 }
 
 case "${1:-}" in
   packages) install_packages ;;
+  test-packages)
+    packages+=("${test_packages[@]}")
+    install_packages
+    ;;
   python)
     shift
     install_uv
     install_python_packages "$@"
     ;;
-  *) say "usage: deploy/setup.sh packages, or deploy/setup.sh python MEMBER…"; exit 2 ;;
+  *) say "usage: deploy/setup.sh packages, deploy/setup.sh test-packages, or deploy/setup.sh python MEMBER…"; exit 2 ;;
 esac

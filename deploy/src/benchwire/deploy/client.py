@@ -1,20 +1,34 @@
-"""The lab as its clients see it: tasks over HTTP and a WebSocket."""
+"""The lab as its clients see it: tasks and sessions over HTTP and a WebSocket."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
-from typing import Any
-from urllib.parse import urlsplit
+import os
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import Annotated, Any
+from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
+import typer
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
+from benchwire.deploy import lab_file
+from benchwire.deploy.settings import Settings
+from benchwire.events.settings import load
+
+DEFAULT_URL = "http://127.0.0.1:8765"
 ENDED = ("completed", "failed", "cancelled")
 _LAST_FRAMES = ("TASK_COMPLETE", "TASK_FAILED", "TASK_CANCELLED")
 _TIMEOUT_S = 10.0
+_STOP_TIMEOUT_S = 30.0
+_TRANSFER_TIMEOUT = httpx.Timeout(None, connect=_TIMEOUT_S)  # as long as the log takes
 _AGAIN_S = 0.5
+
+
+UrlOption = Annotated[
+    str | None, typer.Option(help=f"The lab's address; that of the lab that runs here, else {DEFAULT_URL}.")
+]
 
 
 class NoLab(Exception):
@@ -81,17 +95,103 @@ class Client:
                 return
             await asyncio.sleep(_AGAIN_S)
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def sessions(self, **query: str) -> list[dict[str, Any]]:
+        """Sessions, newest first; ``query`` as in ``GET /sessions``. Raises ``NoLab`` and ``Refused``."""
+        listed = (await self._call("GET", f"/sessions?{httpx.QueryParams(query)}"))["sessions"]
+        return list(listed)
+
+    async def session(self, session_id: str) -> dict[str, Any] | None:
+        """A session; None when there is none of that id. Raises ``NoLab`` and ``Refused``."""
         try:
-            answer = await self._http.request(method, f"{self.url}{path}", json=body)
+            return dict((await self._call("GET", _of_session(session_id)))["session"])
+        except Refused as error:
+            if error.status_code in (400, 404):  # what cannot be an id is none
+                return None
+            raise
+
+    async def session_status(self, session_id: str) -> str:
+        """``running``, ``finished``, ``stopped`` or ``not_existent``. Raises ``NoLab`` and ``Refused``."""
+        return str((await self._call("GET", f"{_of_session(session_id)}/status"))["status"])
+
+    async def stop_session(self, session_id: str) -> dict[str, Any]:
+        """Stops a session and what runs below it; what came of that. Raises ``NoLab`` and ``Refused``."""
+        return await self._call("POST", f"{_of_session(session_id)}/stop", timeout_s=_STOP_TIMEOUT_S)
+
+    async def say(self, event: dict[str, Any], key: str) -> None:
+        """Reports an event of a session; said again with the same ``key`` it lands once. Raises ``NoLab`` and ``Refused``."""
+        await self._call("POST", "/events", event, headers={"Idempotency-Key": key})
+
+    async def session_frames(self, session_id: str) -> AsyncGenerator[dict[str, Any], None]:
+        """How a session stands and what happens to it, until the connection breaks. Raises ``WebSocketException`` and ``OSError``."""
+        address = f"{_ws(self.url)}/ws?{httpx.QueryParams({'session_id': session_id})}"
+        async with connect(address, additional_headers=self._headers, proxy=None) as socket:
+            async for text in socket:
+                yield msgspec.json.decode(text, type=dict[str, Any])
+
+    async def exported(self, session_id: str) -> AsyncGenerator[bytes, None]:
+        """A session as a file, piece by piece. Raises ``NoLab``, also when it breaks off, and ``Refused``."""
+        address = f"{self.url}{_of_session(session_id)}/export"
+        try:
+            async with self._http.stream("GET", address, timeout=_TRANSFER_TIMEOUT) as answer:
+                if not answer.is_success:
+                    await answer.aread()
+                    self._object_of(answer)
+                async for chunk in answer.aiter_bytes():
+                    yield chunk
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NoLab(f"the lab at {self.url} does not answer, or broke off: {error}") from error
+
+    async def import_sessions(
+        self, chunks: AsyncIterable[bytes], *, session_id: str | None, prefix: str | None
+    ) -> dict[str, Any]:
+        """Takes a file of sessions in; how it went, once all of it is there. Raises ``NoLab`` and ``Refused``."""
+        query = {name: value for name, value in (("session_id", session_id), ("prefix", prefix)) if value}
+        headers = {"Content-Type": "application/x-ndjson"}
+        address = f"{self.url}/sessions/import"
+        try:
+            answer = await self._http.post(
+                address, params=query, content=chunks, headers=headers, timeout=_TRANSFER_TIMEOUT
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NoLab(f"the lab at {self.url} does not answer, or broke off: {error}") from error
+        return self._object_of(answer)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> dict[str, Any]:
+        try:
+            answer = await self._http.request(
+                method, f"{self.url}{path}", json=body, headers=headers, timeout=timeout_s
+            )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NoLab(f"no lab answers at {self.url}; `benchwire up` starts one here") from error
+        return self._object_of(answer)
+
+    def _object_of(self, answer: httpx.Response) -> dict[str, Any]:
         if answer.is_success:
             return _object(answer) or {}
         told = _object(answer)
         if told is None or "detail" not in told:
-            raise NoLab(f"what answers at {self.url} is no lab: {method} {path} gave {answer.status_code}")
+            asked = f"{answer.request.method} {answer.request.url.path}"
+            raise NoLab(f"what answers at {self.url} is no lab: {asked} gave {answer.status_code}")
         raise Refused(answer.status_code, str(told["detail"]))
+
+
+def found(url: str | None) -> Client:
+    """The lab at ``url``, else the one that runs on the data directory here, else the one at ``DEFAULT_URL``. Raises ``InvalidSettings``."""
+    lab = lab_file.read(load(Settings).data)
+    address = url or (lab.observability_url if lab else DEFAULT_URL)
+    return Client(address, os.environ.get("BENCHWIRE_TOKEN", ""))
+
+
+def _of_session(session_id: str) -> str:
+    return f"/sessions/{quote(session_id, safe='')}"
 
 
 def _object(answer: httpx.Response) -> dict[str, Any] | None:

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 from nats.aio.msg import Msg
 
-from benchwire.deploy.interrupt import ended
-from benchwire.events import codec
+from benchwire.events import cancels, codec
 from benchwire.events.bus import STREAM, Bus
 from benchwire.events.event import Event
 from benchwire.events.follow import follow
@@ -109,7 +108,7 @@ async def listening(bus: Bus, subjects: Sequence[str], *, after: int) -> AsyncGe
         filter_ = fact_filter(subjects)
         if filter_ is not None:
             following = asyncio.create_task(_facts(bus, filter_, subjects, after, feed))
-            stack.push_async_callback(ended, following)
+            stack.push_async_callback(cancels.until_over, [following])
         yield feed
 
 

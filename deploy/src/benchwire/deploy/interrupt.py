@@ -42,10 +42,3 @@ def still_wanted() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-
-
-async def ended(task: asyncio.Task[None]) -> None:
-    """Cancels ``task`` until it is over, because a single cancel may be lost, as above."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=0.1)

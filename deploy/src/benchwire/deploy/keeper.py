@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -13,7 +13,7 @@ from benchwire.deploy import backoff
 from benchwire.deploy.health import Examiner
 from benchwire.deploy.parts import Part
 from benchwire.deploy.site import CannotStart
-from benchwire.events import child
+from benchwire.events import cancels, child
 from benchwire.events.service import CANNOT_START
 
 START_DEADLINE_S = 60.0  # a small machine that starts everything at once and compiles its Python files first
@@ -101,7 +101,8 @@ class Keeper:
             delay_s = backoff.delay_s(deaths)
             self._now("died", f"{death.how}; it starts again in {delay_s:g} s")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), delay_s)
+                async with asyncio.timeout(delay_s):
+                    await self._stopping.wait()
 
     async def _life(self) -> _Death:
         """One process from start to end."""
@@ -115,7 +116,7 @@ class Keeper:
                     self.part.argv, env=self.part.env, stdout=out, stderr=out, grace_s=self.part.grace_s
                 ) as process:
                     self.pid = process.pid
-                    await first_done(process.wait(), self._stopping.wait(), self._watch(process.pid))
+                    await _first_done(process.wait(), self._stopping.wait(), self._watch(process.pid))
         except OSError as error:  # no memory for a process, no room for its log
             return _Death(f"could not be run ({error})")
         finally:
@@ -177,7 +178,7 @@ class Keeper:
         return next(reversed(self._last_words()), "it wrote no reason")
 
 
-async def first_done(*coroutines: Coroutine[Any, Any, object]) -> None:
+async def _first_done(*coroutines: Coroutine[Any, Any, object]) -> None:
     """Runs all until one is done, ends the others, and raises what that one raised."""
     tasks = [asyncio.create_task(one) for one in coroutines]
     try:
@@ -185,17 +186,4 @@ async def first_done(*coroutines: Coroutine[Any, Any, object]) -> None:
         for one in done:
             one.result()
     finally:
-        await _cancelled(tasks)
-
-
-async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancels until all have ended: before Python 3.12, ``asyncio.wait_for`` (which the NATS client uses) loses a cancel that
-    arrives together with the result, and a loop around it would go on for ever."""
-    pending = {task for task in tasks if not task.done()}
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=0.1)
-    for task in tasks:
-        if not task.cancelled():
-            task.exception()  # looked at, or the event loop would complain of it; whoever minds has raised it
+        await cancels.until_over(tasks)

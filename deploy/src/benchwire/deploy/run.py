@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,14 +10,12 @@ import typer
 from rich.console import Console
 
 from benchwire.boards import profile as profiles
-from benchwire.deploy import interrupt, lab_file, sources
-from benchwire.deploy.client import Client, NoLab, Refused
-from benchwire.deploy.settings import Settings
+from benchwire.deploy import interrupt, sources
+from benchwire.deploy.client import Client, NoLab, Refused, UrlOption, found
 from benchwire.deploy.sources import BadSources
 from benchwire.deploy.story import first_problem, shown, size
-from benchwire.events.settings import InvalidSettings, load
+from benchwire.events.settings import InvalidSettings
 
-DEFAULT_URL = "http://127.0.0.1:8765"
 _NODE = "node-1"
 _CANCEL_TIMEOUT_S = 5.0
 
@@ -34,22 +31,17 @@ def run(  # noqa: PLR0917 - typer calls it by name
         Option("--assert", metavar="PATTERN", help="What the simulation has to show: a text, or a /regex/."),
     ] = None,
     deploy: Annotated[bool, Option("--deploy/--no-deploy", help="Flash a board after the simulation.")] = True,
-    url: Annotated[
-        str | None, Option(help=f"The lab's address; that of the lab that runs here, else {DEFAULT_URL}.")
-    ] = None,
+    url: UrlOption = None,
     timeout: Annotated[float, Option(help="Seconds after which the task is cancelled.")] = 300.0,
 ) -> None:
     """Builds sources, simulates them, flashes a board with them and waits for what it prints; needs a running lab."""
     try:
         task = task_of(sources.read(path), board, expect=expect, patterns=asserted or [], deploy=deploy)
-        settings = load(Settings)
+        client = found(url)
         if timeout <= 0:
             raise ValueError(f"--timeout is {timeout:g}; it takes seconds above 0")  # noqa: TRY301 - one place tells
     except (BadSources, profiles.UnknownProfile, InvalidSettings, ValueError) as error:
         sys.exit(_complain(str(error), 2))
-    lab = lab_file.read(settings.data)
-    address = url or (lab.observability_url if lab else DEFAULT_URL)
-    client = Client(address, os.environ.get("BENCHWIRE_TOKEN", ""))
     sys.exit(interrupt.run(lambda: _run(client, task, timeout)))
 
 

@@ -31,4 +31,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     nats_url: str = ""
     nats_credentials: Path | None = None
     token: Secret = Secret("")
+    tokens_file: Path | None = None
     virtual: list[str] = []

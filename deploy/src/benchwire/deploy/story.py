@@ -4,7 +4,10 @@ Everything that comes from a board, a model or a client is shown on one line, sh
 else take over the terminal.
 """
 
+from datetime import datetime
 from typing import Any, assert_never
+
+import msgspec
 
 from benchwire.events import blueprint, device, document, flash, host, live, session, task
 from benchwire.events.event import Event
@@ -69,7 +72,9 @@ def _session(event: session.SessionEvent) -> str:  # noqa: C901, PLR0911, PLR091
         case session.SessionClaimed():
             return f"by runner {event.runner}{_again(event.attempt)}"
         case session.SessionStarted():
-            return _joined(shown(event.session_name or "", 60), event.agent_name, event.project_dir)
+            origin = event.forked_from_session_id
+            forked = f"forked from {shown(origin, 60)}" if origin else None
+            return _joined(shown(event.session_name or "", 60), event.agent_name, event.project_dir, forked)
         case session.MessageSent():
             return f"{shown(event.role, 20)}: {shown(_text_of(event.content))}"
         case session.ToolCalled():
@@ -228,10 +233,21 @@ def _document(event: document.DocumentEvent) -> str:
             return _joined(
                 None if event.tags is None else f"tags {' '.join(event.tags)}",
                 None if event.metadata is None else f"metadata {' '.join(event.metadata)}",
+                _kept_until(event.expires_at),
             )
+        case document.DocumentLinked():
+            return f"{shown(event.kind, 20)} {shown(event.to, 160)}"
+        case document.DocumentUnlinked():
+            return f"no longer {shown(event.kind, 20)} {shown(event.to, 160)}"
         case document.DocumentDeleted():
-            return ""
+            return shown(event.reason or "", 40)
     assert_never(event)
+
+
+def _kept_until(expires_at: datetime | msgspec.UnsetType | None) -> str | None:
+    if expires_at is msgspec.UNSET:
+        return None
+    return f"kept until {expires_at}" if expires_at else "kept for ever"
 
 
 def _blueprint(event: blueprint.BlueprintEvent) -> str:

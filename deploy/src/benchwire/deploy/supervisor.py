@@ -9,7 +9,7 @@ from nats.errors import Error as NatsError
 
 from benchwire.deploy import lab_file, site
 from benchwire.deploy.health import Examiner
-from benchwire.deploy.keeper import Change, Keeper, State, Tell, first_done
+from benchwire.deploy.keeper import Change, Keeper, State, Tell
 from benchwire.deploy.parts import Part, Site, Stage, nats_part, parts_of
 from benchwire.deploy.settings import Settings
 from benchwire.deploy.site import CannotStart
@@ -78,7 +78,7 @@ async def running(
         lab = await stack.enter_async_context(_supervised(place, examiner, tell))
         await lab.start(_without_old_ports(place))
         try:
-            await first_done(examiner.connect(_nats_settings(place)))  # in a task of its own: see keeper
+            await examiner.connect(_nats_settings(place))
         except (NatsUnreachable, NatsError) as error:
             raise CannotStart(_why_no_log(error, place)) from error
         await lab.start(parts(place))

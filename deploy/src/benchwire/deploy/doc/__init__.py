@@ -1,0 +1,1 @@
+"""`benchwire doc`: the document store from the command line."""

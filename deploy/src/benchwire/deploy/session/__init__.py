@@ -1,0 +1,1 @@
+"""`benchwire session`: any command as a session of the lab, and what there is to say about sessions."""
