@@ -38,7 +38,8 @@ from benchwire.web.testing import running
 
 NAIVE = "2026-01-17T12:00:00"
 SESSION = {
-    "session_id", "session_name", "status", "created_at", "modified_at", "project_dir", "agent_name", "parent_session_name"
+    "session_id", "session_name", "status", "created_at", "modified_at", "project_dir", "agent_name", "parent_session_name",
+    "parent_session_id", "forked_from",
 }  # fmt: skip
 
 
@@ -231,11 +232,15 @@ async def test_a_session_is_created_once(client: httpx.AsyncClient) -> None:
         "status": "running",
         "created_at": "",
         "modified_at": "",
+        "parent_session_id": None,
+        "forked_from": None,
     }
     assert (await client.get("/events/c1")).json() == {"events": []}
     assert_refused(await client.post("/sessions", json=body), 409, "c1")
     assert_refused(await client.post("/sessions", json={"session_id": "c2"}), 400, "session_name")
     assert_refused(await client.post("/sessions", json={**body, "session_id": "a b"}), 400, "session_id")
+    orphan = {**body, "session_id": "c3", "parent_session_id": "a b"}
+    assert_refused(await client.post("/sessions", json=orphan), 400, "parent_session_id")
     await post(client, hook("session_start"))
     assert_refused(await client.post("/sessions", json={**body, "session_id": "s1"}), 409)
 
@@ -263,7 +268,8 @@ async def test_sessions_are_listed_newest_first_and_in_pages(client: httpx.Async
     assert await ids(agent_name="a1") == ["c3", "c1"]
     assert await ids(q="NAME 2") == ["c2"]
     assert await ids(status="stopped") == []
-    assert await ids(cursor="nonsense", limit="3") is not None
+    refused = await client.get("/sessions", params={"cursor": "nonsense", "limit": 3})
+    assert (refused.status_code, refused.json()["detail"][:7]) == (400, "cursor:")
     assert_refused(await client.get("/sessions?limit=many"), 400, "limit")
 
 
@@ -359,7 +365,7 @@ async def test_the_socket_tells_what_clients_know(client: httpx.AsyncClient) -> 
 # Tasks
 
 
-async def test_a_firmware_task_is_started_in_no_time(client: httpx.AsyncClient, log: Log) -> None:
+async def test_a_firmware_task_is_started_without_waiting_for_a_runner(client: httpx.AsyncClient, log: Log) -> None:
     body = {
         "prompt": "count", "kind": "firmware",
         "nodes": [{"node_id": "a", "board": "stm32f405", "description": "d", "assertions": [{"name": "n", "pattern": "p", "required": True}]}],
@@ -369,7 +375,6 @@ async def test_a_firmware_task_is_started_in_no_time(client: httpx.AsyncClient, 
     started = answer.json()
     assert (set(started), started["status"]) == ({"task_id", "status", "websocket_url"}, "started")
     assert started["task_id"].startswith("task-")
-    assert answer.elapsed.total_seconds() < 2
     task = (await client.get(f"/tasks/{started['task_id']}")).json()
     for field, value in {
         "task_id": started["task_id"], "status": "in_progress", "current_module": None, "iteration": 0, "modules_complete": 0,
@@ -520,9 +525,14 @@ ROUTES = [
     ("GET", "/sessions/{}"), ("GET", "/sessions/{}/status"), ("GET", "/sessions/{}/result"), ("GET", "/sessions/{}/events"),
     ("GET", "/events/{}"), ("POST", "/sessions/{}/stop"), ("PATCH", "/sessions/{}/metadata"), ("DELETE", "/sessions/{}"),
     ("POST", "/sessions/{}/events"), ("GET", "/tasks/{}"), ("GET", "/tasks/{}/results"), ("POST", "/tasks/{}/cancel"),
+    ("GET", "/sessions/{}/export"), ("POST", "/sessions/{}/fork"), ("POST", "/sessions/{}"),
+    ("GET", "/agents/{}"), ("PATCH", "/agents/{}"), ("PATCH", "/agents/{}/status"), ("DELETE", "/agents/{}"),
     ("POST", "/tasks/{}/intervene"), ("DELETE", "/tasks/{}"), ("GET", "/api/flash/jobs/{}"), ("POST", "/api/flash/jobs/{}/cancel"),
 ]  # fmt: skip
-BODIES = ["/events", "/sessions", "/tasks", "/api/flash/start", "/sessions/s1/events", "/tasks/task-1/intervene"]
+BODIES = [
+    "/events", "/sessions", "/tasks", "/api/flash/start", "/sessions/s1/events", "/tasks/task-1/intervene", "/agents", "/sessions/import",
+    "/sessions/s1/fork",
+]  # fmt: skip
 IDS = [
     "%20",
     "a%20b",
@@ -549,7 +559,8 @@ JSON = st.recursive(
 )
 WORDS = st.sampled_from(
     ["event_type", "session_id", "session_name", "timestamp", "role", "content", "tool_name", "prompt", "board", "nodes", "kind", "guidance",
-     "device_id", "artifact_id", "address", "max_iterations", "max_turns", "answers", "node_id"]
+     "device_id", "artifact_id", "address", "max_iterations", "max_turns", "answers", "node_id", "name", "tags", "mcp_servers", "skills",
+     "system_prompt", "at", "format", "version", "session", "id", "event"]
 )  # fmt: skip
 VALUES = JSON | st.sampled_from(
     ["session_start", "message", "s1", NAIVE, "9999-12-31T23:59:59-01:00", "stm32f405", "firmware", "user", [{"node_id": "a", "board": "stm32f405"}]]

@@ -107,7 +107,7 @@ def is_cancelled(data: Path, task_id: str) -> bool:
     """Whether the task is, within a few seconds: its runner has to let go of it first."""
     lab = lab_file.read(data)
     assert lab is not None
-    end = time.monotonic() + 15
+    end = time.monotonic() + 30
     while time.monotonic() < end:
         status = httpx.get(f"{lab.observability_url}/tasks/{task_id}", trust_env=False).json()["status"]
         if status != "cancelling":

@@ -31,7 +31,7 @@ def model(tmp_path: Path) -> Callable[[str], AbstractAsyncContextManager[str]]:
         file.write_text(script)
         argv = [sys.executable, "-m", "benchwire.deploy.scripted", "--script", str(file), "--port-file", str(port)]
         async with child.spawn(argv):
-            await eventually(port.exists, within_s=20, what="the scripted model to listen")
+            await eventually(port.exists, what="the scripted model to listen")
             yield f"http://127.0.0.1:{port.read_text().strip()}"
 
     return running
@@ -63,7 +63,7 @@ def agent(
                 assert process.returncode is None, f"the runner ended with {process.returncode}"
                 return any(one.pid == process.pid for one in await Presence(bus).everyone() if one.service == AGENT)
 
-            await eventually(there, within_s=30, what="the runner to be there")
+            await eventually(there, what="the runner to be there")
             yield process
 
     return running

@@ -15,7 +15,7 @@ def test_what_a_killed_runner_left_is_ended_by_the_next_one_and_nothing_of_anoth
     ]
     try:
         sweep(WORKDIR, f"{tmp_path / 'mine'}/")
-        assert left[0].wait(timeout=5) == -9
+        assert left[0].wait(timeout=30) == -9
         assert left[1].poll() is None
     finally:
         for one in left:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ MISSING = [tool for tool in TOOLS if shutil.which(tool) is None] + [str(PYOCD)] 
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
-DEADLINE_S = 20.0
+DEADLINE_S = 30.0
 FLASH_BASE = 0x0800_0000
 FLASH_BYTES = 1024 * 1024
 
@@ -68,33 +69,30 @@ SECTIONS { .text : { KEEP(*(.vectors)) *(.text*) KEEP(*(.rodata*)) } > FLASH }
 Build = Callable[..., Path]
 
 
-@pytest.fixture
-def build(tmp_path: Path) -> Build:
-    """Compile the firmware that says `tag`; further names become macros. Gives the path of the image."""
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Compiles the firmware that says `tag`, once; further names become macros. Gives the path of the image."""
 
+    @cache
     def compile_it(tag: str, **macros: int) -> Path:
-        (tmp_path / "main.c").write_text(SOURCE)
-        (tmp_path / "flash.ld").write_text(LINKER_SCRIPT)
-        image = tmp_path / f"{tag}.bin"
-        subprocess.run(
-            [
-                *(
-                    "arm-none-eabi-gcc",
-                    "-Os",
-                    "-Wall",
-                    "-Werror",
-                    "-ffreestanding",
-                    "-nostdlib",
-                    "-mcpu=cortex-m4",
-                    "-mthumb",
-                ),
-                *(f'-DTAG="{tag}"', *(f"-D{name}={value}" for name, value in macros.items())),
-                *("main.c", "-T", "flash.ld", "-Wl,--no-warn-rwx-segments", "-o", f"{tag}.elf"),
-            ],
-            cwd=tmp_path,
-            check=True,
-        )
-        subprocess.run(["arm-none-eabi-objcopy", "-O", "binary", tmp_path / f"{tag}.elf", image], check=True)
+        folder = tmp_path_factory.mktemp("firmware")
+        (folder / "main.c").write_text(SOURCE)
+        (folder / "flash.ld").write_text(LINKER_SCRIPT)
+        compiler = [
+            "arm-none-eabi-gcc",
+            "-Os",
+            "-Wall",
+            "-Werror",
+            "-ffreestanding",
+            "-nostdlib",
+            "-mcpu=cortex-m4",
+            "-mthumb",
+        ]
+        named = [f'-DTAG="{tag}"', *(f"-D{name}={value}" for name, value in macros.items())]
+        linked = ["main.c", "-T", "flash.ld", "-Wl,--no-warn-rwx-segments", "-o", "firmware.elf"]
+        subprocess.run([*compiler, *named, *linked], cwd=folder, check=True)
+        image = folder / f"{tag}.bin"
+        subprocess.run(["arm-none-eabi-objcopy", "-O", "binary", folder / "firmware.elf", image], check=True)
         return image
 
     return compile_it

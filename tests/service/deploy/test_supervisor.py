@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchwire.deploy.parts import Part, PluggedIn, Site, Stage
+from benchwire.deploy.parts import GRACE_S, Part, PluggedIn, Site, Stage
 from benchwire.deploy.settings import Settings
 from benchwire.deploy.site import CannotStart
 from benchwire.deploy.supervisor import Change, running
@@ -68,15 +68,16 @@ async def test_a_part_that_is_killed_is_started_again(tmp_path: Path, name: str)
     async with running(settings(tmp_path), tell=changes.append, parts=parts) as lab:
         url, victim = lab.site.nats_url, lab.pids[name]
         os.kill(victim, signal.SIGKILL)
-        await eventually(lambda: lab.states[name] == "healthy" and lab.pids.get(name) != victim, within_s=20)
+        await eventually(lambda: lab.states[name] == "healthy" and lab.pids.get(name) != victim)
         assert lab.site.nats_url == url
     assert [change.state for change in changes if change.part == name and change.again] == [
         *("died", "starting", "healthy", "stopped")
     ]
 
 
-async def test_a_part_that_does_not_hear_sigterm_is_killed_in_time(tmp_path: Path) -> None:
-    loop = asyncio.get_running_loop()
+async def test_a_part_that_does_not_hear_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for stage in (Stage.AGENTS, Stage.SERVICES):
+        monkeypatch.setitem(GRACE_S, stage, 0.2)
 
     def stubborn(site: Site) -> list[Part]:
         return [
@@ -85,8 +86,6 @@ async def test_a_part_that_does_not_hear_sigterm_is_killed_in_time(tmp_path: Pat
 
     async with running(settings(tmp_path), parts=stubborn) as lab:
         pids = lab.pids
-        start = loop.time()
-    assert loop.time() - start < 5
     assert all(is_gone(pid) for pid in pids.values())
 
 
@@ -122,7 +121,7 @@ async def test_a_part_that_keeps_refusing_its_configuration_is_given_up_and_the_
     async with running(settings(tmp_path), tell=changes.append, parts=refusing) as lab:
         marker.touch()
         os.kill(lab.pids["third"], signal.SIGKILL)
-        await eventually(lambda: lab.states["third"] == "given_up", within_s=20)
+        await eventually(lambda: lab.states["third"] == "given_up")
         assert lab.states["first"] == "healthy"
     given_up = next(change for change in changes if change.state == "given_up")
     assert "78" in given_up.detail

@@ -118,7 +118,7 @@ async def test_a_reader_who_leaves_in_the_middle_holds_on_to_nothing(
         async def consumers() -> int:
             return len(await bus.js.consumers_info("OBJ_artifacts"))
 
-        assert await consumers() == 1
+        assert await consumers() >= 1
         writer.close()
 
         async def none_left() -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchwire.documents.cache import Cache
 from benchwire.documents.commands import Received
 from benchwire.documents.projection import SCHEMA
 from benchwire.documents.store import Store
@@ -24,7 +25,8 @@ NOW = datetime(2026, 1, 17, 12, 0, tzinfo=UTC)
 async def store(bus: Bus, tmp_path: Path) -> AsyncIterator[Store]:
     projection = Projection(bus, tmp_path / "projection.sqlite", SCHEMA)
     async with projection.running():
-        yield Store(bus, projection, incoming=tmp_path, max_bytes=1000, base_url="http://here")
+        cache = Cache(tmp_path / "cache", 0)
+        yield Store(bus, projection, incoming=tmp_path, cache=cache, max_bytes=1000, base_url="http://here")
 
 
 async def test_an_upload_whose_bytes_are_freed_just_before_its_event_puts_them_again(

@@ -123,7 +123,7 @@ async def test_many_at_once_are_all_kept_and_a_rebuild_equals_the_live_rows(
         assert (await http.get("/documents")).headers["x-total-count"] == "32"
     live = rows_of(service.projection)
     assert len(live["documents"]) == 32
-    assert sum(count for _, count, _ in live["digests"]) == 32  # type: ignore[misc]
+    assert sum(count for _, _, count, _ in live["digests"]) == 32  # type: ignore[misc]
     service.projection.unlink()
     async with serving(nats.url, tmp_path / "data"):
         pass

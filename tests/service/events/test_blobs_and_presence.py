@@ -1,12 +1,17 @@
 import asyncio
 import hashlib
 import os
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchwire.events.blobs import BlobMissing, Blobs
+from benchwire.events.blobs import BlobIncomplete, BlobMissing, Blobs
 from benchwire.events.bus import Bus
+from benchwire.events.objects import Objects
 from benchwire.events.presence import Presence, Present
 from benchwire.events.testing.eventually import eventually
 
@@ -99,3 +104,85 @@ async def test_freed_bytes_can_be_put_again(bus: Bus) -> None:
         await blobs.delete(artifact.digest)
         await blobs.delete(artifact.digest)
         assert not await blobs.has(artifact.digest)
+
+
+async def chunks_there(bus: Bus) -> int:
+    found = await bus.js.stream_info("OBJ_artifacts", subjects_filter="$O.artifacts.C.>")
+    return sum((found.state.subjects or {}).values())
+
+
+async def test_a_part_deep_in_bytes_that_were_stored_beside_others_is_read_without_what_is_before_it(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = Blobs(bus)
+    many = [os.urandom(16_000_000), os.urandom(9_000_000), os.urandom(5_000_001)]
+    stored = await asyncio.gather(*(blobs.put(data, name="big") for data in many))
+    came: list[int] = []
+    select = Objects._chunks_from
+
+    async def counted(*given: Any) -> AsyncGenerator[tuple[int, bytes], None]:
+        async with aclosing(select(*given)) as chunks:
+            async for at, chunk in chunks:
+                came.append(len(chunk))
+                yield at, chunk
+
+    monkeypatch.setattr(Objects, "_chunks_from", counted)
+    for data, artifact in zip(many, stored, strict=True):
+        size = len(data)
+        for start, stop in [
+            (0, 1),
+            (131_071, 131_073),
+            (size // 2, size // 2 + 300_000),
+            (size - 10, size),
+            (size - 1, size + 99),
+        ]:
+            came.clear()
+            assert b"".join([one async for one in blobs.span(artifact.digest, start, stop)]) == data[start:stop]
+            assert sum(came) <= (stop - start) + 18 * 131_072
+        assert await blobs.get(artifact.digest) == data
+
+
+async def test_bytes_of_which_a_part_is_lost_are_noticed_and_healed_by_the_next_put(bus: Bus) -> None:
+    blobs = Blobs(bus)
+    data = os.urandom(1_000_000)
+    artifact = await blobs.put(data, name="a")
+    for lost in (2, 3, 2):  # sequences of chunks in the middle
+        await bus.js.delete_msg("OBJ_artifacts", lost + (await bus.js.stream_info("OBJ_artifacts")).state.first_seq)
+        with pytest.raises(BlobIncomplete, match="only a part"):
+            await blobs.get(artifact.digest)
+        with pytest.raises(BlobIncomplete):
+            [one async for one in blobs.span(artifact.digest, 300_000, 900_000)]
+        await blobs.put(data, name="a")
+        assert await blobs.get(artifact.digest) == data
+        assert await chunks_there(bus) == 8
+
+
+async def test_what_puts_that_died_left_is_swept_and_what_is_under_way_is_not(bus: Bus) -> None:
+    blobs, objects_ = Blobs(bus), Objects(bus)
+    kept = await blobs.put(os.urandom(300_000), name="kept")
+    left = await objects_.sent("ab" * 32, b"\0" * 32, os.urandom(500_000))  # its record never comes
+    now = datetime.now(UTC)
+    assert await blobs.sweep_unnamed(now=now, idle_s=600) == 0
+    under_way = await objects_.sent("cd" * 32, b"\0" * 32, os.urandom(300_000))
+    late = now + timedelta(seconds=700)
+    assert await blobs.sweep_unnamed(now=late, idle_s=3600) == 0
+    assert await objects_.is_whole(under_way)
+    assert await blobs.sweep_unnamed(now=late, idle_s=600) == 2
+    assert not await objects_.is_whole(left)
+    assert await chunks_there(bus) == 3
+    await blobs.get(kept.digest)
+
+
+async def test_records_of_freed_bytes_are_forgotten_unless_they_came_back(bus: Bus) -> None:
+    blobs = Blobs(bus)
+    one, two = await blobs.put(b"one", name="1"), await blobs.put(b"two", name="2")
+    await blobs.delete(one.digest)
+    await blobs.delete(two.digest)
+    freed = [named async for batch in blobs.named() for named in batch]
+    assert {named.digest for named in freed if named.freed} == {one.digest, two.digest}
+    await blobs.put(b"two", name="2")
+    for named in freed:
+        await blobs.forget(named)
+    assert await blobs.get(two.digest) == b"two"
+    assert [named.digest async for batch in blobs.named() for named in batch] == [two.digest]
+    await blobs.put(b"one", name="1")

@@ -93,7 +93,7 @@ async def test_a_server_that_is_killed_and_comes_back_loses_and_doubles_nothing(
                 async with nats_server.running(tmp_path / "nats", port=port):
                     await writing
                     last = await log.append(started("after"))
-                    await projection.wait_for(last, timeout_s=15)
+                    await projection.wait_for(last, timeout_s=30)
                     assert await projection.read(ids) == ["before", "meanwhile", "after"]
                     await eventually(lambda: projection.state.behind == 0)
 
@@ -103,5 +103,5 @@ async def test_a_projection_ends_when_it_is_told_to_even_if_an_event_arrives_at_
 ) -> None:
     """A service that wrote its last word and then stopped hung: the word's arrival swallowed the cancel."""
     for number in range(20):
-        async with asyncio.timeout(10), Projection(bus, tmp_path / "p.sqlite", SCHEMA).running():
+        async with asyncio.timeout(30), Projection(bus, tmp_path / "p.sqlite", SCHEMA).running():
             await log.append(started(f"last-{number}"))

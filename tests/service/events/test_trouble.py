@@ -73,7 +73,7 @@ async def test_reading_from_a_server_that_falls_silent_ends_in_time(
         os.kill(nats.process.pid, signal.SIGSTOP)
         taken = _read(log)
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             with pytest.raises(LogUnavailable):
                 await taken
     finally:
@@ -135,10 +135,10 @@ async def test_a_full_disk_is_told_and_loses_nothing(log: Log, bus: Bus, tmp_pat
     projection = Projection(bus, tmp_path / "p.sqlite", Schema(filters=SCHEMA.filters, tables=TABLES, apply=applied))
     async with projection.running():
         sequence = await log.append(started("s1"))
-        await eventually(lambda: projection.state.trouble, within_s=5, what="the trouble to be told")
+        await eventually(lambda: projection.state.trouble, what="the trouble to be told")
         assert projection.state.malformed == 0
         full = False
-        await projection.wait_for(sequence, timeout_s=10)
+        await projection.wait_for(sequence, timeout_s=30)
         assert projection.state.trouble is None
         assert [one for one in await projection.read(ids) if len(one) < 10] == ["s1"]
 
@@ -175,7 +175,7 @@ async def test_a_file_that_is_no_database_is_built_again(log: Log, bus: Bus, tmp
 async def plain_server(folder: Path, *more: str) -> AsyncIterator[NatsSettings]:
     argv = [nats_server.binary(), "--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir", str(folder), *more]
     async with child.spawn(argv, stderr=child.DEVNULL) as process:
-        url = await eventually(lambda: nats_server.ports_of(folder, process.pid), within_s=10, what="a port")
+        url = await eventually(lambda: nats_server.ports_of(folder, process.pid), what="a port")
         yield NatsSettings(nats_url=url, nats_connect_timeout_s=2.0)
 
 
@@ -201,7 +201,7 @@ async def test_what_came_before_a_pull_was_lost_is_taken_first(log: Log, bus: Bu
     pull = Pull(bus, STREAM, "q", 10)
     async with pull.listening():
         await pull._ask()
-        await eventually(lambda: pull._inbox.qsize() == 3, within_s=5, what="the messages")
+        await eventually(lambda: pull._inbox.qsize() == 3, what="the messages")
         await bus.reconnected()
         assert len(await pull.messages()) == 3
         with pytest.raises(Lost):

@@ -98,7 +98,7 @@ async def test_a_port_that_goes_while_it_is_opened_does_not_take_the_agent_along
     monkeypatch.setattr(termios, "tcflush", gone)
     with plugged(tmp_path / "tty") as pty:
         async with monitored(pty.link) as (console, _):
-            await asyncio.wait_for(failed.wait(), 5)
+            await asyncio.wait_for(failed.wait(), 30)
             await eventually(lambda: console.is_open)
 
 

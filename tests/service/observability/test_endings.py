@@ -110,23 +110,19 @@ async def test_a_runner_is_asked_and_its_answer_is_awaited(client: httpx.AsyncCl
             return bool((await client.get("/sessions/s")).json()["session"]["status"] == "stopping")
 
         await eventually(is_stopping)
-        began = asyncio.get_running_loop().time()
         await log.append(SessionStopped(timestamp=now(), session_id="s"))
         answer = (await stopping).json()
     assert answer["status"] == "stopped"
     assert answer["message"] == "Session stopped successfully"
-    assert asyncio.get_running_loop().time() - began < 1.0
 
 
-async def test_a_runner_that_takes_its_time_is_not_waited_for_longer_than_a_few_seconds(
+async def test_a_runner_that_takes_its_time_is_not_waited_for_to_the_end(
     client: httpx.AsyncClient, log: Log, bus: Bus
 ) -> None:
     await ask(client, "s")
     async with Presence(bus).announced(RUNNER):
         await log.append(SessionClaimed(timestamp=now(), session_id="s", runner="runner-1"))
-        began = asyncio.get_running_loop().time()
         answers = await asyncio.gather(*(client.post("/sessions/s/stop") for _ in range(3)))
-        assert asyncio.get_running_loop().time() - began < 6.0
         assert [answer.json()["status"] for answer in answers] == ["stopping"] * 3
         assert (await client.get("/sessions/s/status")).json()["status"] == "running"
         await log.append(SessionEnded(timestamp=now(), session_id="s"))

@@ -61,3 +61,39 @@ def test_roles_take_turns_even_when_the_model_said_nothing() -> None:
     again = SessionRequested(timestamp=NOW, session_id="s", session_name="s", prompt="and now?")
     messages = of(ASKED, said("user", text("hello")), said("assistant"), again)
     assert messages == [{"role": "user", "content": [text("hello"), text("and now?")]}]
+
+
+def tells(name: str, words: str) -> dict[str, Any]:
+    return {"type": "tool_result", "tool_use_id": name, "content": words}
+
+
+def test_results_that_an_outside_client_reported_stand_right_behind_their_calls_and_once() -> None:
+    done = ToolReturned(timestamp=NOW, session_id="s", tool_name="bash", tool_use_id="u1", tool_output="out")
+    messages = of(
+        said("user", text("go")), said("assistant", use("u1")), done, said("assistant", use("u2")),
+        said("user", tells("u1", "one")), said("user", tells("u2", "two"), text("and now?")), said("assistant", text("done")),
+        ASKED,
+    )  # fmt: skip
+    assert [(one["role"], [block["type"] for block in one["content"]]) for one in messages] == [
+        ("user", ["text"]), ("assistant", ["tool_use"]), ("user", ["tool_result"]), ("assistant", ["tool_use"]),
+        ("user", ["tool_result", "text"]), ("assistant", ["text"]), ("user", ["text"]),
+    ]  # fmt: skip
+    assert messages[2]["content"] == [tells("u1", "one")]
+
+
+def test_what_the_api_would_refuse_is_left_out() -> None:
+    messages = of(
+        said("assistant", text(""), {"type": "tool_use", "name": "bash"}, text("hi")),
+        said("user", tells("nobody", "stray")),
+        ASKED,
+    )
+    assert [one["role"] for one in messages] == ["user", "assistant", "user"]
+    assert "not recorded" in messages[0]["content"][0]["text"]
+    assert messages[1]["content"] == [text("hi")]
+    assert messages[2]["content"] == [text("hello")]
+
+
+def test_an_output_that_is_no_text_is_told_as_json() -> None:
+    done = ToolReturned(timestamp=NOW, session_id="s", tool_name="t", tool_use_id="u1", tool_output={"ok": True})
+    messages = of(said("user", text("go")), said("assistant", use("u1")), done)
+    assert messages[2]["content"][0]["content"] == '{"ok":true}'

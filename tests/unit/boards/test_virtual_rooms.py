@@ -17,7 +17,7 @@ from benchwire.boards.virtual.control import MAX_PATH_BYTES, check_path, control
 from benchwire.boards.virtual.registry import BoardRecord, read_records, registered, serial_number_of
 from benchwire.boards.virtual.uart import Uart
 
-DEADLINE_S = 5.0
+DEADLINE_S = 30.0
 
 
 def record(run_dir: Path, name: str, pid: int) -> BoardRecord:

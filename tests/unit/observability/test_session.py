@@ -121,11 +121,16 @@ def test_what_is_unknown_or_over_cannot_be_stopped() -> None:
 
 
 def test_what_a_gone_runner_held_is_closed_once() -> None:
-    closed = commands.close_session(after(REQUESTED, CLAIMED, STOP_REQUESTED), AT)
+    closed = commands.close_session(after(REQUESTED, CLAIMED, STOP_REQUESTED), "runner-1", AT)
     assert isinstance(closed, SessionFailed)
     assert "runner-1 is gone" in closed.reason
-    assert commands.close_session(after(REQUESTED, CLAIMED, closed), AT) is None
-    assert commands.close_session(after(STARTED), AT) is None
+    assert commands.close_session(after(REQUESTED, CLAIMED, closed), "runner-1", AT) is None
+    assert commands.close_session(after(STARTED), "runner-1", AT) is None
+
+
+def test_what_another_runner_took_over_is_not_closed() -> None:
+    taken_over = SessionClaimed(timestamp=AT, session_id="s", runner="runner-2", attempt=2)
+    assert commands.close_session(after(REQUESTED, CLAIMED, taken_over), "runner-1", AT) is None
 
 
 def test_a_session_with_a_prompt_is_asked_for_and_one_without_is_registered() -> None:

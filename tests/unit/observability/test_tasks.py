@@ -55,7 +55,7 @@ def test_cancelling_tells_the_runner_and_is_done_where_there_is_none() -> None:
     assert isinstance(commands.cancel_task(after(REQUESTED, CLAIMED), "task-1", AT), TaskCancelRequested)
     asked = TaskCancelRequested(timestamp=AT, task_id="task-1")
     assert commands.cancel_task(after(REQUESTED, CLAIMED, asked), "task-1", AT) is None
-    assert isinstance(commands.close_task(after(REQUESTED, CLAIMED, asked), "task-1", AT), TaskFailed)
+    assert isinstance(commands.close_task(after(REQUESTED, CLAIMED, asked), "task-1", CLAIMED.runner, AT), TaskFailed)
     with pytest.raises(errors.TaskNotRunning):
         commands.cancel_task(after(REQUESTED, TaskFailed(timestamp=AT, task_id="task-1", reason="r")), "task-1", AT)
     with pytest.raises(errors.TaskUnknown):

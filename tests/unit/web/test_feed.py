@@ -2,23 +2,35 @@ import asyncio
 from typing import Any
 
 import pytest
+from websockets.client import ClientProtocol
+from websockets.frames import Frame
+from websockets.protocol import State
+from websockets.uri import parse_uri
 
+from benchwire.events.testing.eventually import eventually
 from benchwire.web.feed import TOO_SLOW, Client, Feed, is_ping
+from benchwire.web.outlet import OUTLET
 
 
 class Wire:
-    """A socket's sending side; ``block`` keeps it from taking anything."""
+    """The sending side of a WebSocket, down to frames; without ``takes`` it takes nothing."""
 
     def __init__(self) -> None:
+        self.scope = {"extensions": {OUTLET: self}}
         self.sent: list[str] = []
+        self.writes = 0
         self.closed: int | None = None
         self.takes = asyncio.Event()
         self.takes.set()
 
-    async def send_data(self, frame: str, mode: str) -> None:
+    async def write(self, frames: bytes) -> None:
         await self.takes.wait()
-        assert mode == "text"
-        self.sent.append(frame)
+        self.writes += 1
+        peer = ClientProtocol(parse_uri("ws://127.0.0.1"), state=State.OPEN)
+        peer.receive_data(frames)
+        for frame in peer.events_received():
+            assert isinstance(frame, Frame)
+            self.sent.append(bytes(frame.data).decode())
 
     async def close(self, code: int, reason: str) -> None:
         await self.takes.wait()
@@ -83,6 +95,20 @@ async def test_a_slow_client_is_closed_with_1013_once_it_takes_something_again(w
     assert (len(wire.sent), wire.closed) == (1, TOO_SLOW)
 
 
+async def test_what_is_published_to_many_is_gathered_and_written_at_once(wire: Wire) -> None:
+    feed = Feed()
+    client = client_of(wire, limit_bytes=1 << 20)
+    client.open()
+    task = await sending(client)
+    with feed._listening("t", client):
+        for number in range(50):
+            feed.publish("t", f"frame {number}", number + 1)
+        await eventually(lambda: len(wire.sent) == 50)
+    assert wire.sent == [f"frame {number}" for number in range(50)]
+    assert wire.writes == 1
+    task.cancel()
+
+
 async def test_what_was_sent_no_longer_counts(wire: Wire) -> None:
     client = client_of(wire)
     client.open()
@@ -120,3 +146,21 @@ def test_a_topic_is_there_only_while_somebody_listens() -> None:
 )
 def test_a_ping_is_known(text: str, *, is_one: bool) -> None:
     assert is_ping(text) is is_one
+
+
+async def test_frames_and_those_who_were_too_slow_are_counted_also_after_they_left(wire: Wire) -> None:
+    feed = Feed(outbox_bytes=100)
+    client = client_of(wire, limit_bytes=100)
+    with feed._listening("task t-1", client), feed.heard("session s-1"), feed.heard("session s-2"):
+        client.open(["init"])
+        task = await sending(client)
+        feed.publish("task t-1", "one")
+        await eventually(lambda: feed.sent == 2)
+        assert feed.listeners() == {"task": 1, "session": 2}
+        wire.takes.clear()
+        for _ in range(3):
+            feed.publish("task t-1", "x" * 60)
+        await eventually(lambda: client.too_slow)
+        wire.takes.set()
+        await task
+    assert (feed.sent, feed.dropped, feed.clients) == (2, 1, 0)

@@ -1,0 +1,81 @@
+"""Fixtures only; nothing imports from here."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+import pytest
+
+from benchwire.events import nats_server
+
+
+@pytest.fixture(scope="session")
+def outside_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the nats-server behind ``outside_observability`` and ``outside_documents``."""
+    home = tmp_path_factory.mktemp("outside-nats")
+    with (home / "log").open("wb") as out, _process(nats_server.command(home, port=0), {}, out) as nats:
+        yield _waited_for(lambda: nats_server.ports_of(home, nats.pid))
+
+
+@pytest.fixture(scope="session")
+def outside_observability(outside_nats: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the service as a process of its own, as it is installed; other tests are its clients too."""
+    with _service("observability", outside_nats, tmp_path_factory.mktemp("outside-observability")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def outside_documents(outside_nats: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same of the document store."""
+    with _service("documents", outside_nats, tmp_path_factory.mktemp("outside-documents")) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _service(name: str, nats_url: str, home: Path) -> Iterator[str]:
+    """It has to end in order when it is told to."""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    own = {"NATS_URL": nats_url, "BENCHWIRE_DATA": str(home / "data"), f"BENCHWIRE_{name.upper()}_PORT": str(port)}
+    with (home / "log").open("wb") as out, _process([sys.executable, "-m", f"benchwire.{name}"], own, out) as service:
+        _waited_for(lambda: _is_healthy(url))
+        yield url
+        service.terminate()
+        assert service.wait(10.0) == 0
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _waited_for(condition: Callable[[], Any]) -> Any:
+    end = time.monotonic() + 30.0
+    while not (result := condition()):
+        assert time.monotonic() < end, "not in time"
+        time.sleep(0.02)
+    return result
+
+
+@contextlib.contextmanager
+def _process(command: Sequence[str], own: dict[str, str], out: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, env={**os.environ, **own}, stdout=out, stderr=out)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10.0)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])

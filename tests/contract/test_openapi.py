@@ -1,0 +1,241 @@
+"""The OpenAPI documents: complete, and true to what the services answer."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+
+from benchwire.documents import app as documents
+from benchwire.documents.settings import Settings as DocumentsSettings
+from benchwire.documents.testing import serving
+from benchwire.events import nats_server
+from benchwire.events.blobs import Blobs
+from benchwire.events.bus import Bus
+from benchwire.events.device import DeviceAttached
+from benchwire.events.host import HostStarted
+from benchwire.events.log import Log
+from benchwire.events.session import ModelUsed
+from benchwire.events.testing.samples import AT
+from benchwire.observability import app as observability
+from benchwire.observability.main import observe
+from benchwire.observability.settings import Settings as ObservabilitySettings
+from benchwire.web.access import OPEN_PATHS
+from benchwire.web.callers import Callers
+from benchwire.web.described import document
+from benchwire.web.testing import running
+
+JSON = "application/json"
+_NOBODY: Any = SimpleNamespace(metrics=None)
+
+
+def observed() -> dict[str, Any]:
+    app = observability.app(_NOBODY, _NOBODY, ObservabilitySettings(), Callers())
+    return document(app, observability.OPEN)
+
+
+def stored() -> dict[str, Any]:
+    app = documents.made(_NOBODY, _NOBODY, _NOBODY, DocumentsSettings(), Callers(), version="0")
+    return document(app, OPEN_PATHS)
+
+
+@pytest.fixture(scope="module", params=[observed, stored], ids=["observability", "documents"])
+def described(request: pytest.FixtureRequest) -> dict[str, Any]:
+    made: dict[str, Any] = request.param()
+    return made
+
+
+def operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method} {path}", operation
+
+
+def valid(described: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
+    """Fails when ``value`` is not as ``schema`` says."""
+    jsonschema_rs.validator_for({**schema, "components": described["components"]}).validate(value)
+
+
+def test_every_operation_says_what_it_does_and_what_it_needs(described: dict[str, Any]) -> None:
+    assert described["components"]["securitySchemes"] == {"bearer": {"type": "http", "scheme": "bearer"}}
+    assert described["security"] == [{"bearer": []}]
+    for name, operation in operations(described):
+        assert operation["summary"], name
+        assert len(operation["summary"]) < 130, name
+        needs = re.search(r"Needs (no token|the scope `(read|write|control)`)\.$", operation["description"])
+        assert needs is not None, name
+        assert (operation.get("security") == []) is (needs[1] == "no token"), name
+        assert operation["tags"], name
+
+
+def test_every_operation_says_what_it_answers_and_how_it_refuses(described: dict[str, Any]) -> None:
+    problem = {"$ref": "#/components/schemas/Problem"}
+    for name, operation in operations(described):
+        answers = operation["responses"]
+        (success,) = (status for status in answers if status < "300")
+        if success != "204":
+            for content in answers[success]["content"].values():
+                assert content["schema"] not in ({}, {"type": "object", "additionalProperties": {}}), name
+        wanted = {"429", "503"}
+        if "security" not in operation:
+            wanted |= {"401", "403"}
+        if "requestBody" in operation:
+            wanted |= {"400", "413"}
+        if "{" in name:
+            wanted |= {"400", "404"}
+        assert wanted <= set(answers), name
+        for status, answer in answers.items():
+            if status >= "400":
+                assert answer["content"][JSON]["schema"] == problem, (name, status)
+                valid(described, problem, answer["content"][JSON]["example"])
+        assert "Retry-After" in answers["503"]["headers"]
+
+
+def test_every_body_has_an_example_that_is_as_its_schema_says(described: dict[str, Any]) -> None:
+    for name, operation in operations(described):
+        for media, content in operation.get("requestBody", {}).get("content", {}).items():
+            assert "example" in content, (name, media)
+            valid(described, content["schema"], content["example"])
+
+
+def test_the_post_of_events_tells_its_three_ways() -> None:
+    body = observed()["paths"]["/events"]["post"]["requestBody"]["content"]
+    assert set(body) == {JSON, "application/x-ndjson"}
+    one_or_many = body[JSON]["schema"]["anyOf"]
+    assert any(one.get("type") == "array" for one in one_or_many)
+
+
+def test_nothing_refers_to_what_is_not_there(described: dict[str, Any]) -> None:
+    schemas = described["components"]["schemas"]
+    for one in re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(described)):
+        assert one in schemas, one
+
+
+# What is really answered
+
+
+class Checked:
+    """Calls a service, and compares each answer with what its document says of it."""
+
+    def __init__(self, client: httpx.AsyncClient, described: dict[str, Any]) -> None:
+        self._client = client
+        self._described = described
+
+    async def __call__(self, method: str, route: str, *ids: str, expect: int = 200, **more: Any) -> Any:
+        names = iter(ids)
+        path = re.sub(r"\{\w+\}", lambda _: next(names), route)
+        answer = await self._client.request(method, path, **more)
+        assert answer.status_code == expect, (method, path, answer.text)
+        said = self._described["paths"][route][method.lower()]["responses"][str(expect)]
+        if answer.status_code == 204:
+            return None
+        media = answer.headers["content-type"].partition(";")[0]
+        content = said["content"].get(media) or said["content"]["*/*"]
+        if media != JSON:
+            return answer.text
+        valid(self._described, content["schema"], answer.json())
+        return answer.json()
+
+    def example(self, method: str, route: str, media: str = JSON) -> Any:
+        """The example of a body."""
+        return self._described["paths"][route][method.lower()]["requestBody"]["content"][media]["example"]
+
+
+@pytest.fixture
+async def lab(nats: nats_server.Server, tmp_path: Path) -> AsyncIterator[Checked]:
+    own = ObservabilitySettings(nats_url=nats.url, data=tmp_path / "data", observability_port=0)
+    async with (
+        running(lambda ready: observe(own, on_ready=ready)) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20.0) as client,
+    ):
+        served = (await client.get("/schema/openapi.json")).json()
+        assert served["paths"] == observed()["paths"]
+        yield Checked(client, served)
+
+
+async def test_sessions_are_answered_as_it_is_written(lab: Checked, log: Log) -> None:
+    for route in ("/events", "/sessions/{session_id}/events"):
+        await lab("POST", route, *(["hooks"] if "{" in route else []), json=lab.example("POST", route))
+        lines = lab.example("POST", route, "application/x-ndjson")
+        ndjson = {"Content-Type": "application/x-ndjson"}
+        await lab("POST", route, *(["hooks"] if "{" in route else []), content=lines, headers=ndjson)
+    session = "fix-uart"
+    await log.append(
+        ModelUsed(timestamp=AT, session_id=session, model="a-model", input_tokens=1, output_tokens=2, stop_reason="end")
+    )
+    await lab("GET", "/health")
+    await lab("GET", "/sessions")
+    await lab("GET", "/sessions", params={"limit": 1})
+    await lab("GET", "/sessions/{session_id}", session)
+    await lab("GET", "/sessions/{session_id}", "nobody", expect=404)
+    await lab("GET", "/sessions/{session_id}/status", session)
+    await lab("GET", "/sessions/{session_id}/status", "nobody")
+    await lab("GET", "/sessions/{session_id}/events", session, params={"limit": 1})
+    await lab("GET", "/events/{session_id}", session)
+    await lab("GET", "/events", params={"q": "divisor"})
+    await lab("GET", "/usage", params={"by": "session,model,day"})
+    await lab("GET", "/sessions/{session_id}/usage", session)
+    await lab("GET", "/sessions/{session_id}/result", session, expect=400)
+    names = "/sessions/{session_id}/metadata"
+    await lab("PATCH", names, session, json=lab.example("PATCH", names))
+    await lab("POST", "/sessions/{session_id}/stop", session)
+    await lab("POST", "/sessions/{session_id}/stop", session, expect=409)
+    await lab("GET", "/sessions/{session_id}/result", session)
+    await lab("DELETE", "/sessions/{session_id}", session)
+    await lab("POST", "/sessions", json=lab.example("POST", "/sessions"))
+    await lab("POST", "/sessions", json=lab.example("POST", "/sessions"), expect=409)
+    await lab("POST", "/sessions", json={}, expect=400)
+
+
+async def test_tasks_agents_and_boards_are_answered_as_it_is_written(lab: Checked, log: Log, bus: Bus) -> None:
+    task = (await lab("POST", "/tasks", json=lab.example("POST", "/tasks")))["task_id"]
+    await lab("GET", "/tasks")
+    await lab("GET", "/tasks/{task_id}", task)
+    await lab("GET", "/tasks/{task_id}/results", task)
+    await lab("GET", "/tasks/{task_id}/logs", task)
+    guide = "/tasks/{task_id}/intervene"
+    await lab("POST", guide, task, json=lab.example("POST", guide))
+    await lab("POST", "/tasks/{task_id}/cancel", task)
+    await lab("DELETE", "/tasks/{task_id}", task, expect=409)
+    agent = (await lab("POST", "/agents", json=lab.example("POST", "/agents"), expect=201))["name"]
+    await lab("PATCH", "/agents/{name}", agent, json=lab.example("PATCH", "/agents/{name}"))
+    await lab("PATCH", "/agents/{name}/status", agent, json=lab.example("PATCH", "/agents/{name}/status"))
+    await lab("GET", "/agents")
+    await lab("DELETE", "/agents/{name}", agent, expect=204)
+    await log.append(HostStarted(timestamp=AT, host="lab-1", version="1", drivers=["pyocd"]))
+    await log.append(DeviceAttached(timestamp=AT, host="lab-1", device="board", profile="stm32f405", port="/dev/x"))
+    image = await Blobs(bus).put(b"firmware", name="a.bin")
+    body = {**lab.example("POST", "/api/flash/start"), "device_id": "lab-1/board", "artifact_id": image.digest}
+    job = (await lab("POST", "/api/flash/start", json={**body, "document_id": None}))["jobId"]
+    await lab("POST", "/api/flash/start", json=body, expect=404)
+    await lab("GET", "/api/devices")
+    await lab("GET", "/api/hosts")
+    await lab("GET", "/api/flash/jobs")
+    await lab("GET", "/api/flash/jobs/{job_id}", job)
+    await lab("POST", "/api/flash/jobs/{job_id}/{wish}", job, "cancel")
+
+
+async def test_documents_are_answered_as_it_is_written(nats: nats_server.Server, tmp_path: Path) -> None:
+    async with (
+        serving(nats.url, tmp_path / "data") as service,
+        httpx.AsyncClient(base_url=service.url, timeout=20.0, trust_env=False) as client,
+    ):
+        store = Checked(client, (await client.get("/schema/openapi.json")).json())
+        form = dict(store.example("POST", "/documents", "multipart/form-data"))
+        file = {"file": ("a.txt", form.pop("file"))}
+        made = (await store("POST", "/documents", data=form, files=file, expect=201))["id"]
+        await store("GET", "/health")
+        await store("GET", "/documents")
+        await store("GET", "/documents/tags")
+        await store("GET", "/documents/{document_id}", made)
+        await store("GET", "/documents/{document_id}/metadata", made)
+        await store("GET", "/documents/{document_id}/metadata", "doc_0", expect=404)
+        change = store.example("PATCH", "/documents/{document_id}")
+        await store("PATCH", "/documents/{document_id}", made, json=change)
+        await store("PATCH", "/documents/{document_id}", made, json={"tags": [3]}, expect=400)
+        await store("DELETE", "/documents/{document_id}", made)

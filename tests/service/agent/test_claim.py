@@ -1,0 +1,97 @@
+"""What a runner writes about the life of its work, against a real nats-server: nothing once somebody else has ended it."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from benchwire.agent.claim import Claim, Desk
+from benchwire.agent.errors import ClaimLost
+from benchwire.events.bus import Bus
+from benchwire.events.event import Event
+from benchwire.events.log import Log
+from benchwire.events.presence import Presence
+from benchwire.events.session import (
+    SessionClaimed,
+    SessionDeleted,
+    SessionEnded,
+    SessionFailed,
+    SessionRequested,
+    SessionStarted,
+    SessionStopRequested,
+)
+from benchwire.events.task import TaskClaimed, TaskFailed, TaskFinished, TaskRequested
+from benchwire.events.testing.samples import sample
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+STARTED = SessionStarted(timestamp=now(), session_id="s")
+ENDED = SessionEnded(timestamp=now(), session_id="s")
+
+
+async def claimed(log: Log, bus: Bus, runner: str = "runner-1") -> Claim:
+    desk = Desk(log, Presence(bus), runner)
+    taken = await desk.session("s")
+    assert isinstance(taken.event, SessionClaimed)
+    return desk.claim(taken.event, taken.sequence)
+
+
+async def types_of(log: Log, filter_: str) -> list[type[Event]]:
+    return [type(one.event) async for one in log.read([filter_])]
+
+
+@pytest.fixture
+async def claim(log: Log, bus: Bus) -> Claim:
+    """The hold of runner-1 on a session that was asked for."""
+    await log.append(SessionRequested(timestamp=now(), session_id="s", session_name="S", prompt="do it"))
+    return await claimed(log, bus)
+
+
+async def test_a_session_is_begun_and_ended_by_who_holds_it_also_when_its_stop_is_asked_for(
+    claim: Claim, log: Log
+) -> None:
+    await claim.settle(STARTED)
+    await claim.check()
+    await log.append(SessionStopRequested(timestamp=now(), session_id="s"))
+    await claim.settle(ENDED)
+    assert await types_of(log, "bench.session.s.*") == [
+        SessionRequested, SessionClaimed, SessionStarted, SessionStopRequested, SessionEnded
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [SessionFailed, SessionDeleted, SessionEnded])
+async def test_a_runner_that_was_frozen_does_not_begin_what_was_closed_meanwhile(
+    claim: Claim, log: Log, kind: type[Event]
+) -> None:
+    """Its late start made the session run again, and nobody was left to end it."""
+    await log.append(sample(kind, session_id="s"))
+    for late in (STARTED, ENDED):
+        with pytest.raises(ClaimLost):
+            await claim.settle(late)
+    assert (await types_of(log, "bench.session.s.*"))[-1] is kind
+
+
+async def test_a_runner_whose_session_was_taken_over_neither_begins_nor_ends_it(
+    claim: Claim, log: Log, bus: Bus
+) -> None:
+    successor = await claimed(log, bus, "runner-2")
+    with pytest.raises(ClaimLost):
+        await claim.settle(STARTED)
+    await successor.settle(STARTED)
+    await successor.settle(ENDED)
+    assert (await types_of(log, "bench.session.s.*"))[2:] == [SessionClaimed, SessionStarted, SessionEnded]
+
+
+async def test_a_task_ends_once(log: Log, bus: Bus) -> None:
+    await log.append(TaskRequested(timestamp=now(), task_id="t", kind="firmware", prompt="blink"))
+    desk = Desk(log, Presence(bus), "runner-1")
+    taken = await desk.task("t")
+    assert isinstance(taken.event, TaskClaimed)
+    claim = desk.claim(taken.event, taken.sequence)
+    await claim.settle(TaskFinished(timestamp=now(), task_id="t", duration_s=1.0))
+    with pytest.raises(ClaimLost):
+        await claim.check()
+    with pytest.raises(ClaimLost):
+        await claim.settle(TaskFailed(timestamp=now(), task_id="t", reason="late"))
