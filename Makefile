@@ -3,13 +3,14 @@
 BIN := .venv/bin
 MEMBERS := libs/events libs/boards libs/web services/observability services/documents services/agent services/flash-agent deploy
 SOURCES := $(MEMBERS:=/src)
-PYTEST_WORKERS ?= 3
+# One more than there are cores: a test mostly waits for the processes that it started.
+PYTEST_WORKERS ?= $(shell expr $$(nproc) + 1)
 # An installation in the user's site-packages, or of another project's PYTHONPATH, has no say here.
 export PYTHONNOUSERSITE := 1
 unexport PYTHONPATH
 
 help: ## list what can be done
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: .venv/installed ## install what is missing: Debian packages, uv, the locked Python packages
 
@@ -33,7 +34,10 @@ up: setup ## start a lab on this machine and keep it up (Ctrl-C ends it)
 doctor: setup ## say what is there and what is missing
 	@$(BIN)/benchwire doctor
 
-test: setup lint types ## everything that has to pass: lint, types, import contracts, all tests
+browser: | packages # only the tests need one
+	@deploy/setup.sh test-packages
+
+test: setup browser lint types ## everything that has to pass: lint, types, import contracts, all tests
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q
 
 lint: setup ## format, lint and import contracts, checked
@@ -42,7 +46,7 @@ lint: setup ## format, lint and import contracts, checked
 	@$(BIN)/lint-imports
 
 types: setup ## the strict type check
-	@$(BIN)/mypy $(SOURCES) tests
+	@$(BIN)/mypy $(SOURCES) tests benchmarks
 
 format: setup ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
@@ -50,6 +54,10 @@ format: setup ## format the code and mend what ruff can mend
 
 docs: setup ## write the generated parts of the documentation
 	@$(BIN)/python -m benchwire.events.reference ARCHITECTURE.md
+	@$(BIN)/python -m benchwire.deploy.asyncapi docs/asyncapi.json services/observability/src/benchwire/observability/asyncapi.json
+
+screenshots: setup browser ## take the pictures of the page in docs/ again
+	@BENCHWIRE_SCREENSHOTS=docs $(BIN)/pytest -n 0 -q tests/e2e/browser
 
 lock: setup ## resolve the newest versions again and write requirements.lock
 	@.tools/bin/uv lock --upgrade
@@ -58,4 +66,4 @@ lock: setup ## resolve the newest versions again and write requirements.lock
 clean: ## remove everything that setup and test runs made
 	@rm -rf .venv .tools .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup packages demo up doctor test lint types format docs lock clean
+.PHONY: help setup packages browser demo up doctor test lint types format docs screenshots lock clean
