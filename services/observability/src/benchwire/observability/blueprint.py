@@ -14,12 +14,15 @@ INACTIVE = "inactive"
 
 
 class Blueprint(msgspec.Struct, frozen=True, kw_only=True):
-    """A blueprint. Times are ISO 8601 in UTC with microseconds; ``mcp_servers`` holds no secrets, only the names of variables that do."""
+    """A blueprint. Times are ISO 8601 in UTC with microseconds; ``mcp_servers`` holds no secrets, only the names of variables that do.
+
+    It takes whatever the events can say: what may be asked for is checked before, by ``recipe``.
+    """
 
     name: str
     description: str = ""
     system_prompt: str | None = None
-    mcp_servers: dict[str, dict[str, Any]] | None = None
+    mcp_servers: dict[str, Any] | None = None
     skills: list[str] | None = None
     tags: list[str] = []
     status: str = ACTIVE

@@ -45,6 +45,8 @@ FLASH = "flash"
 SERIAL = "serial"
 
 _OVER = (FlashCompleted, FlashFailed, FlashCancelled)
+_MOST_EARLY = 256  # late samples of jobs that are over end up there too
+_MOST_WAITING = 20_000  # events; who comes again has them replayed
 
 
 def of_session(session_id: str) -> str:
@@ -88,15 +90,14 @@ class Feeds:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._batches: asyncio.Queue[Sequence[Recorded]] = asyncio.Queue()
+        self._waiting = 0  # events in these batches
         self._jobs: dict[str, Job] = {}
         self._early: dict[str, FlashProgress] = {}
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
         """Follows facts and samples for the time of the context; the projection runs already."""
-        self._lab.projection.on_commit(
-            self._batches.put_nowait
-        )  # not sooner: nobody listens while the rows are built anew
+        self._lab.projection.on_commit(self._hear)  # not sooner: nobody listens while the rows are built anew
         for job in await self._lab.read(queries.active_jobs):
             if job["started_at"] is not None:
                 self._jobs[job["job_id"]] = Job(job["total_bytes"])
@@ -117,9 +118,19 @@ class Feeds:
         job = self._jobs.get(job_id)
         return None if job is None else job.progress
 
+    def _hear(self, batch: Sequence[Recorded]) -> None:
+        """Commits are not held up by frames. When these fall far behind, everybody is sent away: without listeners there is little to make."""
+        self._batches.put_nowait(batch)
+        self._waiting += len(batch)
+        if self._waiting > _MOST_WAITING and self._lab.feed.clients:
+            if self._waiting - len(batch) <= _MOST_WAITING:
+                log.warning("frames are %d events behind: all readers are told to come again", self._waiting)
+            self._lab.feed.give_up()
+
     async def _pump(self) -> None:
         while True:
             batch = await self._batches.get()
+            self._waiting -= len(batch)
             try:
                 await self._tell(batch)
             except Exception:
@@ -230,6 +241,3 @@ def _frames_of(one: Recorded, session_id: str, said: Frames) -> list[session_wir
         is_news = changed.changed_sequence == one.sequence or not isinstance(one.event, session_rows.QUIET)
         frames += [session_wire.updated_frame(changed.session, one.sequence)] if is_news else []
     return frames
-
-
-_MOST_EARLY = 256  # late samples of jobs that are over end up there too

@@ -6,45 +6,22 @@ published before the rows show the one before the last.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
-from typing import NamedTuple
+from collections.abc import AsyncIterable, Sequence
 
 import msgspec
 from nats.errors import Error as NatsError
 
-from benchwire.events.event import IllegalToken
-from benchwire.events.log import EventTooLarge, LogUnavailable
+from benchwire.events.log import LogUnavailable
 from benchwire.events.projection import ProjectionBehind
-from benchwire.observability.errors import Unusable
 from benchwire.observability.lab import WRITE_DEADLINE_S, Lab
+from benchwire.observability.lines import MOST_ERRORS, OF_ONE, Line, Wrong
 from benchwire.observability.wire import sessions as wire
 
 LONGEST_LINE_BYTES = 1 << 20
-MOST_ERRORS = 100
-OF_ONE = (
-    msgspec.MsgspecError,
-    Unusable,
-    IllegalToken,
-    EventTooLarge,
-)  # what is wrong with one event, and no trouble of ours
 _OF_ALL = (LogUnavailable, ProjectionBehind, NatsError)
 _WINDOW = 256
 _WINDOW_BYTES = 1 << 20
 _BEHIND_S = 30.0
-
-
-class Line(NamedTuple):
-    """One of many events: its number, from 1, and its JSON; None when it is too long to be looked at."""
-
-    number: int
-    body: bytes | None
-
-
-class Wrong(msgspec.Struct, frozen=True):
-    """A line that did not land, and why."""
-
-    line: int
-    detail: str
 
 
 class Tally(msgspec.Struct):
@@ -61,37 +38,6 @@ class Tally(msgspec.Struct):
         self.rejected += 1
         if len(self.errors) < MOST_ERRORS:
             self.errors.append(Wrong(line, detail))
-
-
-async def lines(
-    chunks: AsyncIterable[bytes], *, longest_bytes: int = LONGEST_LINE_BYTES
-) -> AsyncGenerator[list[Line], None]:
-    """The lines of a body that comes in ``chunks``, as many at a time as are there; empty ones are counted and left out."""
-    number, size = 0, 0
-    held: list[bytes] = []
-
-    def finished(part: bytes) -> Line | None:
-        body = b"".join([*held, part]) if size + len(part) <= longest_bytes else None
-        return Line(number, body) if body is None or body.strip() else None
-
-    async for chunk in chunks:
-        *whole, begun = chunk.split(b"\n")
-        found = []
-        for part in whole:
-            number += 1
-            found.append(finished(part))
-            held.clear()
-            size = 0
-        size += len(begun)
-        if size <= longest_bytes:
-            held.append(begun)
-        else:
-            held.clear()
-        if taken := [line for line in found if line is not None]:
-            yield taken
-    number += 1
-    if (last := finished(b"")) is not None:
-        yield [last]
 
 
 def event_id(session_id: str, key: str | None, number: int) -> str | None:

@@ -18,10 +18,10 @@ from benchwire.events.log import Log, Recorded
 from benchwire.events.presence import Presence, Present
 from benchwire.events.projection import Projection
 from benchwire.observability import session, task
-from benchwire.observability.listing import Listing
 from benchwire.observability.metrics import Numbers
 from benchwire.observability.prices import Prices
-from benchwire.observability.search import Search
+from benchwire.observability.reading.listing import Listing
+from benchwire.observability.search.index import Search
 from benchwire.web.feed import Feed
 from benchwire.web.metrics import of_machinery
 

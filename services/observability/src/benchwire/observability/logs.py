@@ -21,6 +21,7 @@ from benchwire.observability.wire.tasks import log_lines
 
 _KEPT_WITHIN_S = 3.0
 _AS_LONG_AS_IT_TAKES_S = 86_400.0
+_MOST_AHEAD = 1000  # lines; a reader that takes nothing holds up its own followers
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -49,7 +50,7 @@ async def lines(lab: Lab, task_id: str) -> AsyncGenerator[Line, None]:
         yield line
     if any(line.last for line in past.lines):
         return
-    coming: asyncio.Queue[Line] = asyncio.Queue()
+    coming: asyncio.Queue[Line] = asyncio.Queue(_MOST_AHEAD)
     followers = [
         asyncio.create_task(
             _follow(lab, aggregate_of(TaskRequested, task_id=task_id), STREAM, past.facts_after, coming)
@@ -103,7 +104,7 @@ async def _follow(lab: Lab, filter_: str, stream: str, after: int, coming: async
             if stream == STREAM and batch.messages:  # what is shown can be fetched
                 await lab.projection.wait_for(batch.messages[-1].sequence, timeout_s=_AS_LONG_AS_IT_TAKES_S)
             for line in _many(batch.messages):
-                coming.put_nowait(line)
+                await coming.put(line)
 
 
 def _many(messages: Sequence[Message]) -> Iterable[Line]:

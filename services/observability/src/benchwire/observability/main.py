@@ -15,14 +15,14 @@ from benchwire.observability import prices
 from benchwire.observability.app import guarded
 from benchwire.observability.feeds import Feeds
 from benchwire.observability.lab import Lab
-from benchwire.observability.orphans import Orphans
 from benchwire.observability.projection import SCHEMA
-from benchwire.observability.search import Search
+from benchwire.observability.search.index import Search
 from benchwire.observability.settings import VERSION, Settings
+from benchwire.observability.stopping.orphans import Orphans
 from benchwire.web.access import checked
 from benchwire.web.callers import Callers
 from benchwire.web.observed import Observed
-from benchwire.web.serve import fast_loop, serve
+from benchwire.web.serve import fast_loop, serve, settled
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,10 @@ async def observe(settings: Settings, *, on_ready: Callable[[int], None] | None 
             orphans.watched(),
             Presence(bus).announced(present),
         ):
+            # Not on the loop: it takes a second, reads files, and the log follows us meanwhile.
+            app = await asyncio.to_thread(guarded, lab, feeds, settings, callers)
             await serve(
-                Observed(guarded(lab, feeds, settings, callers), lab.metrics),
+                Observed(app, lab.metrics),
                 host=settings.observability_host,
                 port=settings.observability_port,
                 on_ready=_telling(settings, on_ready),
@@ -66,7 +68,7 @@ def _telling(settings: Settings, on_ready: Callable[[int], None] | None) -> Call
 
 
 async def _serve() -> None:
-    await observe(load(Settings))
+    await observe(load(Settings), on_ready=settled)
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from benchwire.events.catalog import aggregate_of
 from benchwire.events.log import Recorded
 from benchwire.events.projection import Schema
 from benchwire.events.session import SessionDeleted
+from benchwire.observability.search.texts import text_of
 from benchwire.observability.session import iso
-from benchwire.observability.texts import text_of
 
 # The words point to the texts instead of keeping them again. Ids and types are words too, so that a search in one session is as quick as
 # one in all.

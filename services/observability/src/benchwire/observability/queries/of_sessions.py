@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlite_utils import Database
 
-from benchwire.observability import cursor
 from benchwire.observability.projection.sessions import COLUMNS, of_row
 from benchwire.observability.queries.rows import marks
+from benchwire.observability.reading import cursor
 from benchwire.observability.session import Session
 
 _AFTER_ALL = ("~", 0)  # sorts behind every time there is

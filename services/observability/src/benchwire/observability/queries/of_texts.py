@@ -3,7 +3,7 @@
 import msgspec
 from sqlite_utils import Database
 
-from benchwire.observability.wording import only
+from benchwire.observability.search.wording import only
 
 _LAST = (1 << 63) - 1
 _SNIPPET_WORDS = 24

@@ -3,23 +3,15 @@
 from litestar import delete, get, patch, post
 from litestar.params import JSONBody
 
-from benchwire.observability import blueprint, commands, errors, queries
+from benchwire.observability import blueprint, commands, queries
+from benchwire.observability.agents import known
 from benchwire.observability.blueprint import Blueprint
 from benchwire.observability.lab import WRITE_DEADLINE_S, Lab
-from benchwire.observability.recipe import NAME
 from benchwire.observability.routes.params import Id, Text, TheLab
 from benchwire.observability.wire import examples
 from benchwire.observability.wire.blueprints import ChangeAgent, CreateAgent, SetStatus
 from benchwire.web.described import described
 from benchwire.web.tokens import Scope
-
-
-async def known(lab: Lab, name: str) -> Blueprint:
-    """The blueprint of that name. Raises ``BlueprintUnknown``."""
-    found = await lab.read(lambda db: queries.blueprint(db, name)) if NAME.fullmatch(name) else None
-    if found is None:
-        raise errors.BlueprintUnknown(name)
-    return found
 
 
 @get("/agents")

@@ -12,8 +12,9 @@ from benchwire.events.event import token
 from benchwire.events.log import EventTooLarge, LogUnavailable
 from benchwire.events.projection import ProjectionBehind
 from benchwire.observability import ingest
-from benchwire.observability.ingest import Line, Tally
+from benchwire.observability.ingest import Tally
 from benchwire.observability.lab import Lab
+from benchwire.observability.lines import OF_ONE, Line, lines
 from benchwire.observability.routes.params import Id, TheLab
 from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire import sessions as wire
@@ -53,7 +54,7 @@ async def post_session_events(lab: TheLab, request: AnyRequest, session_id: Id) 
 async def _taken(lab: Lab, request: AnyRequest, session_id: str | None) -> Response[Any]:
     key = request.headers.get("idempotency-key")
     if request.headers.get("content-type", "").startswith(_NDJSON):
-        return await _many(lab, ingest.lines(_received(request)), session_id, key)
+        return await _many(lab, lines(_received(request), longest_bytes=ingest.LONGEST_LINE_BYTES), session_id, key)
     body = await _whole(request)
     if body.lstrip()[:1] == b"[":
         raws = msgspec.json.decode(body, type=list[msgspec.Raw])
@@ -66,7 +67,7 @@ async def _one(lab: Lab, body: bytes, session_id: str | None, key: str | None) -
     lab.metrics.came(body)
     try:
         event = wire.hook(body, session_id)
-    except ingest.OF_ONE:
+    except OF_ONE:
         lab.metrics.refused()
         raise
     try:

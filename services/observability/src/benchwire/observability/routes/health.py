@@ -20,28 +20,29 @@ _FAR_BEHIND = 10_000
 async def health(lab: TheLab, callers: NamedDependency[Callers]) -> Response[dict[str, Any]]:
     """Whether this service can do its work: 200 with ``healthy``, or 503 with the reason."""
     state = lab.projection.state
+    there = await lab.bus.answers()
     told: dict[str, Any] = {
         "status": "healthy",
         "service": "observability",
         "version": VERSION,
-        "nats": "connected" if lab.bus.connected else "gone",
+        "nats": "connected" if there else "gone",
         "projection": {
             "applied": state.applied, "behind": state.behind, "unknown": state.unknown, "malformed": state.malformed
         },
         "clients": lab.feed.clients,
         "warnings": [*_warnings(lab), *callers.warnings],
     }  # fmt: skip
-    reason = _trouble(lab)
+    reason = _trouble(lab, there=there)
     if reason is None:
         return Response(told, status_code=200)
     told |= {"status": "unhealthy", "detail": reason, "status_code": 503}
     return Response(told, status_code=503, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-def _trouble(lab: Lab) -> str | None:
+def _trouble(lab: Lab, *, there: bool) -> str | None:
     state = lab.projection.state
-    if not lab.bus.connected:
-        return "NATS is gone; what is here can be read, nothing can be written"
+    if not there:
+        return "NATS does not answer; what is here can be read, nothing can be written"
     if state.trouble is not None:
         return f"the projection cannot go on: {state.trouble}"
     if state.behind > _FAR_BEHIND:

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 from litestar import get
 from litestar.params import QueryParameter
 
-from benchwire.observability import cursor as cursors
 from benchwire.observability import queries
+from benchwire.observability.reading import cursor as cursors
 from benchwire.observability.routes.params import Text, TheLab
+from benchwire.observability.search.wording import expression
 from benchwire.observability.wire import answers
 from benchwire.observability.wire import search as wire
-from benchwire.observability.wording import expression
 from benchwire.web.described import described
 
 _MOST = 200

@@ -10,10 +10,11 @@ from benchwire.events.bus import STREAM
 from benchwire.events.catalog import aggregate_of
 from benchwire.events.event import token
 from benchwire.events.session import SessionDeleted
-from benchwire.observability import commands, ending, errors, family, queries, session, starting
+from benchwire.observability import agents, commands, errors, queries, session
 from benchwire.observability.lab import WRITE_DEADLINE_S, Lab
 from benchwire.observability.routes.params import Id, Limit, Text, TheLab
 from benchwire.observability.session import Session, Status
+from benchwire.observability.stopping import ending, family
 from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire import sessions as wire
 from benchwire.observability.wire.requests import CreateSession, Describe
@@ -75,10 +76,10 @@ async def create_session(lab: TheLab, data: JSONBody[CreateSession]) -> dict[str
     there = await lab.read(lambda db: queries.session(db, data.session_id))
     commands.create_session(there, data, lab.now())
     if data.prompt is not None and data.agent_name:
-        await starting.check_agent(lab, data.agent_name)
+        await agents.check_startable(lab, data.agent_name)
     made = await lab.log.decide(
         session.OF_ITS_LIFE,
-        there,
+        None,
         session.evolve,
         lambda found: commands.create_session(found, data, lab.now()),
         deadline_s=WRITE_DEADLINE_S,

@@ -14,7 +14,7 @@ from benchwire.observability import errors, queries
 from benchwire.observability.feeds import FLASH, SERIAL, SESSIONS, Feeds, of_job, of_session, of_task
 from benchwire.observability.lab import Lab
 from benchwire.observability.queries import Row
-from benchwire.observability.replay import replayed
+from benchwire.observability.reading.replay import replayed
 from benchwire.observability.routes.params import Id, TheFeeds, TheLab
 from benchwire.observability.routes.tasks import guide
 from benchwire.observability.wire import flash as flash_wire

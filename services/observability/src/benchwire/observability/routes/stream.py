@@ -12,7 +12,7 @@ from benchwire.events.event import token
 from benchwire.observability import errors, queries
 from benchwire.observability.feeds import of_stream
 from benchwire.observability.lab import Lab
-from benchwire.observability.replay import Stretch, standing, stretch
+from benchwire.observability.reading.replay import Stretch, standing, stretch
 from benchwire.observability.routes.params import Id, Text, TheLab
 from benchwire.observability.wire import stream as wire
 from benchwire.observability.wire.stream import Place

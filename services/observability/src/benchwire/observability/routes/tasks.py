@@ -10,11 +10,12 @@ from litestar.params import JSONBody
 from litestar.response import Stream
 
 from benchwire.events.event import token
-from benchwire.observability import commands, ending, errors, logs, queries
+from benchwire.observability import commands, errors, logs, queries
 from benchwire.observability.lab import Lab
 from benchwire.observability.queries import TaskView
 from benchwire.observability.routes.params import Id, TheLab
 from benchwire.observability.session import iso
+from benchwire.observability.stopping import ending
 from benchwire.observability.task import Task
 from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire import tasks as wire

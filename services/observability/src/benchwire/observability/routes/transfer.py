@@ -12,11 +12,12 @@ from litestar.response import Stream
 from benchwire.events.event import token
 from benchwire.observability import errors, queries
 from benchwire.observability.lab import Lab
+from benchwire.observability.lines import lines
 from benchwire.observability.queries import Changed
 from benchwire.observability.routes.params import Id, Text, TheLab
 from benchwire.observability.transfer import forking
 from benchwire.observability.transfer.exporting import exported
-from benchwire.observability.transfer.importing import Import, Tally, lines
+from benchwire.observability.transfer.importing import MAX_LINE_BYTES, Import, Tally
 from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire import sessions as session_wire
 from benchwire.observability.wire.transfer import Fork
@@ -78,7 +79,7 @@ async def import_sessions(
         raise MethodNotAllowedException
     work = Import(lab, session_id=as_session or None, prefix=prefix or "")
     try:
-        tally = await work.take(lines(request.stream()))
+        tally = await work.take(lines(request.stream(), longest_bytes=MAX_LINE_BYTES))
     except InternalServerException as error:  # how Litestar says that the client is gone
         raise errors.Unusable(
             "the upload broke off; what came until then is kept, and repeating it adds the rest"

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from benchwire.events.catalog import aggregate_of
 from benchwire.events.follow import Message, Silent, held
-from benchwire.events.log import LogUnavailable
+from benchwire.events.log import SILENT, LogUnavailable
 from benchwire.events.session import SessionStarted
 from benchwire.observability.lab import Lab
 from benchwire.observability.queries import Changed
@@ -43,4 +43,4 @@ async def _messages(lab: Lab, session_id: str, after: int) -> AsyncGenerator[tup
             async for batch in batches:
                 yield batch.messages, batch.pending
     except Silent as error:
-        raise LogUnavailable("the log does not answer") from error
+        raise LogUnavailable(SILENT) from error

@@ -14,7 +14,7 @@ from benchwire.events.catalog import aggregate_of, filter_of, filters_of
 from benchwire.events.event import Event, token
 from benchwire.events.log import Recorded
 from benchwire.events.session import SessionDeleted, SessionRequested, SessionStarted
-from benchwire.observability import commands, errors, queries, session, starting
+from benchwire.observability import agents, commands, errors, queries, session
 from benchwire.observability.lab import WRITE_DEADLINE_S, Lab
 from benchwire.observability.queries import Changed
 from benchwire.observability.session import Session
@@ -57,7 +57,7 @@ async def fork(lab: Lab, source: Changed, asked: Fork) -> tuple[Session, int]:
     there = await lab.read(lambda db: queries.session(db, session_id))
     plan = await _plan(lab, source, asked, session_id, there)
     if plan.requested is not None and plan.requested.agent_name:
-        await starting.check_agent(lab, plan.requested.agent_name)
+        await agents.check_startable(lab, plan.requested.agent_name)
     if there is None:
         await _start(lab, plan)
     elif not await _has(lab, plan.first_id):

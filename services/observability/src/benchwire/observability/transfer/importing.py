@@ -3,18 +3,19 @@
 What was imported before is passed over, by ids that follow from the file: an import that broke off is finished by repeating it.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncIterable, Sequence
 from datetime import datetime
 
 import msgspec
 
 from benchwire.events.catalog import filter_of
-from benchwire.events.event import Event, IllegalToken, token
+from benchwire.events.event import Event, token
 from benchwire.events.log import EventTooLarge
 from benchwire.events.session import SessionDeleted, SessionStarted, SessionStopped
 from benchwire.observability import queries, session
 from benchwire.observability.errors import Unusable
 from benchwire.observability.lab import WRITE_DEADLINE_S, Lab
+from benchwire.observability.lines import MOST_ERRORS, OF_ONE, Line, Wrong
 from benchwire.observability.session import Session
 from benchwire.observability.transfer import copies
 from benchwire.observability.wire import transfer as wire
@@ -22,16 +23,7 @@ from benchwire.observability.wire import transfer as wire
 MAX_LINE_BYTES = 4 << 20
 _MOST_LINES = 256  # that are looked up together
 _MOST_BYTES = 4 << 20
-_MOST_TOLD = 100
 _CLOSED = "imported while it was running"
-_OF_ONE = (msgspec.MsgspecError, Unusable, IllegalToken, EventTooLarge)
-
-
-class Wrong(msgspec.Struct, frozen=True):
-    """A line that did not land, and why."""
-
-    line: int
-    detail: str
 
 
 class Imported(msgspec.Struct, frozen=True):
@@ -61,7 +53,7 @@ class Tally(msgspec.Struct):
     def refuse(self, line: int, detail: str) -> None:
         """Counts a line that cannot land; the first hundred are told."""
         self.rejected += 1
-        if len(self.wrong) < _MOST_TOLD:
+        if len(self.wrong) < MOST_ERRORS:
             self.wrong.append(Wrong(line, detail))
 
 
@@ -91,21 +83,6 @@ class _Section(msgspec.Struct):
     waiting_bytes: int = 0
 
 
-async def lines(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes | None, None]:
-    """The lines in ``chunks``, without their ends; None stands for one that is too long, of which nothing is kept."""
-    kept, too_long = bytearray(), False
-    async for chunk in chunks:
-        first, *more = chunk.split(b"\n")
-        kept += first
-        for piece in more:
-            yield None if too_long or len(kept) > MAX_LINE_BYTES else bytes(kept)
-            kept, too_long = bytearray(piece), False
-        if len(kept) > MAX_LINE_BYTES:
-            kept, too_long = bytearray(), True
-    if kept or too_long:
-        yield None if too_long else bytes(kept)
-
-
 class Import:
     """One import. ``session_id`` is for the only session of a file, ``prefix`` goes before the ids of all."""
 
@@ -116,23 +93,20 @@ class Import:
         self._section: _Section | None = None
         self.tally = Tally()
 
-    async def take(self, given: AsyncIterable[bytes | None]) -> Tally:
+    async def take(self, pieces: AsyncIterable[Sequence[Line]]) -> Tally:
         """Takes all lines in. Raises ``LogUnavailable``; what landed until then stays."""
-        number = 0
-        async for line in given:
-            number += 1
-            try:
-                await self._line(number, line)
-            except _OF_ONE as error:
-                self.tally.refuse(number, str(error))
+        async for piece in pieces:
+            for number, body in piece:
+                try:
+                    await self._line(number, body)
+                except OF_ONE as error:
+                    self.tally.refuse(number, str(error))
         await self._end()
         return self.tally
 
     async def _line(self, number: int, line: bytes | None) -> None:
         if line is None:
             raise Unusable(f"the line is longer than {MAX_LINE_BYTES >> 20} MiB")
-        if not line.strip():
-            return
         if wire.is_head(line):
             await self._end()
             self._section = await self._begun(number, wire.head_of(line))

@@ -6,7 +6,7 @@ can be stopped like one that runs.
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -21,6 +21,7 @@ from benchwire.observability.session import Session, Status
 Hook = SessionStarted | ToolCalled | ToolReturned | SessionEnded | MessageSent
 
 ROLES = ("user", "assistant")
+_TYPES = ", ".join(str(kind.__struct_config__.tag) for kind in get_args(Hook))
 
 _hooks: msgspec.json.Decoder[Hook] = msgspec.json.Decoder(Hook)
 _text = msgspec.json.Encoder()
@@ -105,6 +106,10 @@ def hook(body: bytes | str, session_id: str | None = None) -> Hook:
         raise Unusable("timestamp: it is outside of what a calendar holds") from None
     except RecursionError:
         raise Unusable("the body is nested too deeply") from None
+    except msgspec.ValidationError as error:
+        if str(error).endswith("`$.event_type`"):
+            raise Unusable(f"event_type: it must be one of {_TYPES}") from None
+        raise
     except ValueError as error:
         if isinstance(error, msgspec.MsgspecError):
             raise

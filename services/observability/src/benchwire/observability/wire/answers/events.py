@@ -1,7 +1,5 @@
 """Events, what came of sending them, what was found in them, and what they cost."""
 
-from typing import Any
-
 import msgspec
 
 
@@ -37,6 +35,15 @@ class Taken(msgspec.Struct):
     accepted: int | msgspec.UnsetType = msgspec.UNSET
     rejected: int | msgspec.UnsetType = msgspec.UNSET
     errors: list[WrongLine] | msgspec.UnsetType = msgspec.UNSET
+    errors_left_out: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class ImportedSession(msgspec.Struct):
+    """A session that came in; ``events`` is how many of its events landed this time."""
+
+    session_id: str
+    imported_from: str
+    events: int
 
 
 class Imported(msgspec.Struct):
@@ -48,7 +55,7 @@ class Imported(msgspec.Struct):
     left_out: int
     rejected: int
     errors: list[WrongLine]
-    sessions: Any
+    sessions: list[ImportedSession]
 
 
 class Hit(msgspec.Struct, kw_only=True):

@@ -7,9 +7,10 @@ import msgspec
 
 from benchwire.events.log import Contended, LogUnavailable
 from benchwire.events.projection import ProjectionBehind
-from benchwire.observability import commands, ending, errors, queries
+from benchwire.observability import commands, errors, queries
 from benchwire.observability.lab import Lab
 from benchwire.observability.session import Session, Status
+from benchwire.observability.stopping import ending
 
 _AT_ONCE = 16
 _MOST_ROUNDS = 16

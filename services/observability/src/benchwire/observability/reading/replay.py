@@ -13,7 +13,7 @@ from sqlite_utils import Database
 from benchwire.events.catalog import CATALOG
 from benchwire.observability import queries
 from benchwire.observability.lab import Lab
-from benchwire.observability.listing import Listing
+from benchwire.observability.reading.listing import Listing
 from benchwire.observability.wire import sessions as wire
 from benchwire.observability.wire.sessions import Frame
 from benchwire.observability.wire.stream import Place

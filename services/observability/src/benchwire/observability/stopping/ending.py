@@ -18,7 +18,7 @@ _LOOK_EVERY_S = 0.5
 _DECIDE_S = 2.0
 
 Life = TypeVar("Life", Session, Task)
-Close = Callable[[str], Awaitable[None]]
+Close = Callable[[str], Awaitable[object]]
 
 
 def answer_until() -> float:
@@ -73,13 +73,17 @@ async def stopped(lab: Lab, known: Session, until: float) -> Session:
     return found if found is not None else session.replace(known, status=session.Status.STOPPED)
 
 
-async def close_session(lab: Lab, session_id: str, gone: str) -> None:
-    """Ends a session that the runner ``gone`` left running, unless another one took it over."""
+async def close_session(lab: Lab, session_id: str, gone: str) -> bool:
+    """Ends a session that the runner ``gone`` left running, unless another one took it over; whether it was we who did.
+
+    Who else runs this service may close it at the same time: the log takes one end.
+    """
     made = await lab.log.decide(
         session.OF_ITS_LIFE, None, session.evolve, lambda state: commands.close_session(state, gone, lab.now()),
         deadline_s=WRITE_DEADLINE_S, session_id=session_id,
     )  # fmt: skip
     await lab.shown(made.sequence)
+    return made.event is not None
 
 
 async def _session(lab: Lab, session_id: str) -> Session | None:
@@ -146,8 +150,8 @@ async def cancel_task(lab: Lab, task_id: str) -> Task:
         return await _until_over(lab, look, ended, close, until) or known
 
 
-async def close_task(lab: Lab, task_id: str, gone: str) -> None:
-    """Ends a task that the runner ``gone`` left running, unless another one took it over, and gives back what it had."""
+async def close_task(lab: Lab, task_id: str, gone: str) -> bool:
+    """Ends a task that the runner ``gone`` left running, unless another one took it over, and gives back what it had; as ``close_session``."""
     made = await lab.log.decide(
         task.OF_ITS_LIFE, None, task.evolve, lambda state: commands.close_task(state, task_id, gone, lab.now()),
         deadline_s=WRITE_DEADLINE_S, task_id=task_id,
@@ -155,6 +159,7 @@ async def close_task(lab: Lab, task_id: str, gone: str) -> None:
     await lab.shown(made.sequence)
     if made.state is not None and not made.state.is_running:
         await _freed(lab, task_id)
+    return made.event is not None
 
 
 async def _freed(lab: Lab, task_id: str) -> None:
@@ -174,6 +179,7 @@ async def _until_over(
 ) -> Life | None:
     loop = asyncio.get_running_loop()
     while True:
+        ended.clear()  # before the look: one that ended and was resumed in the meantime may end again
         known = await look()
         if known is None or not known.is_running:
             return known

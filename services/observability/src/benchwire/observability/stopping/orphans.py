@@ -1,7 +1,8 @@
 """What a runner that is gone for good left running: closed when nobody takes it over, so that nothing runs for ever.
 
 A runner that comes back, or another one, takes up what was left: its request is still in the queue. That is why there is a long time of
-grace; what somebody asked to end has a short one. What nobody ever took stays in the queue and waits.
+grace; what somebody asked to end has a short one. What nobody ever took stays in the queue and waits. Where several of this service run,
+each looks by itself: to close something is one exclusive decision, so that one of them does it.
 """
 
 import asyncio
@@ -12,9 +13,10 @@ from collections.abc import AsyncGenerator
 from benchwire.events.catalog import AGENT
 from benchwire.events.log import Contended, LogUnavailable
 from benchwire.events.projection import ProjectionBehind
-from benchwire.observability import ending, queries
+from benchwire.observability import queries
 from benchwire.observability.lab import Lab
 from benchwire.observability.queries import Held
+from benchwire.observability.stopping import ending
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +68,11 @@ class Orphans:
     async def _close(self, one: Held) -> None:
         close = ending.close_session if one.kind == "session" else ending.close_task
         try:
-            await close(self._lab, one.name, one.runner)
+            if await close(self._lab, one.name, one.runner):
+                log.info(
+                    "%s %s is closed: its runner %s is gone, and no other took it over", one.kind, one.name, one.runner
+                )
         except (Contended, LogUnavailable, ProjectionBehind) as error:
             log.warning("%s %s is closed later: %s", one.kind, one.name, error)
-        else:
-            log.info(
-                "%s %s is closed: its runner %s is gone, and no other took it over", one.kind, one.name, one.runner
-            )
+        except Exception:  # it must not keep the others from being closed
+            log.exception("%s %s cannot be closed", one.kind, one.name)
