@@ -201,6 +201,11 @@ class Blobs:
         with _unavailable():
             await self._objects.forgotten(one.digest, one.sequence)
 
+    async def now(self) -> datetime:
+        """What time it is in the store, whose clock says how old things in it are. Raises ``LogUnavailable``."""
+        with _unavailable():
+            return await self._objects.now()
+
     async def sweep_unnamed(self, *, now: datetime, idle_s: float = ABANDONED_S) -> int:
         """Removes the chunks of puts that died, and returns how many puts that were. Raises ``LogUnavailable``.
 

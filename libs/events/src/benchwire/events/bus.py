@@ -64,6 +64,17 @@ class Bus:
         """Whether the server can be reached at this moment."""
         return self.nc.is_connected
 
+    async def answers(self, *, within_s: float = 2.0) -> bool:
+        """Whether JetStream answers now: a server that is frozen, or has lost its leader, looks connected for quite a while."""
+        if not self.connected:
+            return False
+        try:
+            async with asyncio.timeout(within_s):
+                await self.js.stream_info(STREAM)
+        except (NatsError, OSError, TimeoutError):
+            return False
+        return True
+
     @contextlib.contextmanager
     def on_reconnect(self, call: Callable[[], None]) -> Any:
         """Calls ``call`` each time the connection comes back, until the context is left."""

@@ -19,6 +19,7 @@ from benchwire.events.bus import STREAM, Bus
 from benchwire.events.event import Event
 from benchwire.events.follow import Message, Silent, held
 
+SILENT = "the log does not answer: NATS is away, or too slow"
 _WRONG_LAST_SEQUENCE = (10071, 10164)  # nats-server's JSStreamWrongLastSequence…ErrF
 
 State = TypeVar("State")
@@ -172,7 +173,7 @@ class Log:
                 raise Contended(f"somebody else wrote to {subject.rsplit('.', 1)[0]} first") from error
             raise LogUnavailable(f"the log refused: {error.description}") from error
         except (NatsError, OSError, TimeoutError) as error:
-            raise LogUnavailable("the log does not answer") from error
+            raise LogUnavailable(SILENT) from error
         raise AssertionError("unreachable: retry_context returns or raises")
 
     async def sample(self, event: Event) -> None:
@@ -190,7 +191,7 @@ class Log:
         except NotFoundError:
             return 0
         except (NatsError, OSError, TimeoutError) as error:
-            raise LogUnavailable("the log does not answer") from error
+            raise LogUnavailable(SILENT) from error
         return int(message.seq or 0)
 
     async def read(self, filters: Sequence[str], *, after: int = 0) -> AsyncGenerator[Recorded, None]:
@@ -204,7 +205,7 @@ class Log:
                             if isinstance(one, Recorded):
                                 yield one
         except Silent as error:
-            raise LogUnavailable("the log does not answer") from error
+            raise LogUnavailable(SILENT) from error
 
     async def decide(
         self,
@@ -247,7 +248,7 @@ class Log:
                         )
                         return Decided(evolve(state, event), event, sequence)
         except TimeoutError as error:
-            raise LogUnavailable("the log does not answer") from error
+            raise LogUnavailable(SILENT) from error
         raise AssertionError("unreachable: retry_context returns or raises")
 
 

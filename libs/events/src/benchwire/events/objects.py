@@ -75,11 +75,22 @@ class _Subjects(msgspec.Struct):
     total: int = 0
 
 
+class _Clock(msgspec.Struct):
+    """The part of the server's answer about a stream that says what time it is there."""
+
+    ts: datetime
+
+
 class Objects:
     """Records and chunks, through one connection. Everything raises what NATS raises."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+
+    async def now(self) -> datetime:
+        """What time it is where the messages get theirs."""
+        reply = await self._bus.nc.request(_INFO, b"", timeout=_INFO_TIMEOUT_S)
+        return msgspec.json.decode(reply.data, type=_Clock).ts.astimezone(UTC)
 
     async def record(self, name: str) -> Record:
         """What the store says of ``name``."""

@@ -7,16 +7,16 @@ from collections.abc import AsyncGenerator
 
 import msgspec
 from nats.errors import Error as NatsError
-from nats.js.errors import KeyNotFoundError, NoKeysError
+from nats.js.errors import KeyNotFoundError
 from nats.js.kv import KeyValue
 
-from benchwire.events import cancels
 from benchwire.events.bus import PRESENCE, PRESENCE_TTL_S, Bus
 from benchwire.events.event import token
 
 log = logging.getLogger(__name__)
 
 _BEAT_S = PRESENCE_TTL_S / 3
+_KEYS = f"$KV.{PRESENCE}."
 
 
 class Present(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,13 +78,10 @@ class Presence:
     async def everyone(self) -> list[Present]:
         """All instances that are there now."""
         bucket = await self._bucket()
-        try:
-            with cancels.kept():  # it is a watch underneath
-                keys = await bucket.keys()
-        except NoKeysError:
-            return []
+        # Not the bucket's keys(): each call leaves a consumer in the server for five minutes.
+        info = await self._bus.js.stream_info(f"KV_{PRESENCE}", subjects_filter=f"{_KEYS}>")
         there = []
-        for key in keys:
+        for key in (subject.removeprefix(_KEYS) for subject in info.state.subjects or {}):
             with contextlib.suppress(
                 KeyNotFoundError, msgspec.MsgspecError
             ):  # gone by now, or of a writer we cannot read

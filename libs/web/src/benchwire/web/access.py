@@ -32,7 +32,7 @@ from benchwire.web.sockets import POLICY_VIOLATION, refused
 OPEN_PATHS = frozenset({"/health", "/schema", "/schema/ui/"})
 _NEEDS_TOKEN = "a token is needed: send the header 'Authorization: Bearer <token>'"  # noqa: S105 - a sentence
 _WRONG_TOKEN = "this token is not known here, or it has expired or was revoked"  # noqa: S105
-_FOREIGN = "calls from other places than this machine need a token; none is configured here"
+_FOREIGN = "calls from other places than this machine need a token, and none is configured here; make one with `benchwire token create`"
 _GONE = "the token has expired or was revoked"
 
 

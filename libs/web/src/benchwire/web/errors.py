@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import ClientException, HTTPException, ValidationException
+from litestar.exceptions import ClientException, HTTPException, InternalServerException, ValidationException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from nats.errors import Error as NatsError
 
@@ -26,6 +26,7 @@ DEFAULTS: dict[type[Exception], int] = {
     IllegalToken: 400,
     msgspec.MsgspecError: 400,
     RecursionError: 400,  # JSON nested deeper than anybody means it
+    UnicodeDecodeError: 400,  # msgspec's word for JSON that is not UTF-8
     EventTooLarge: 413,
     Contended: 503,
     LogUnavailable: 503,
@@ -34,8 +35,11 @@ DEFAULTS: dict[type[Exception], int] = {
 }
 _SAID_OTHERWISE: dict[type[Exception], str] = {
     RecursionError: "the body is nested too deeply",
+    UnicodeDecodeError: "the body is not UTF-8",
     NatsError: "NATS does not answer; try again",
 }
+
+_CLIENT_GONE = "client disconnected prematurely"  # Litestar's word for it, and no fault of the service
 
 Handler = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
 
@@ -77,6 +81,8 @@ def _told(
             return status, _SAID_OTHERWISE.get(kind) or _sentence(error), {}
     if isinstance(error, HTTPException) and error.status_code < 500:
         return error.status_code, _of_litestar(request, error), dict(error.headers or {})
+    if isinstance(error, InternalServerException) and error.detail == _CLIENT_GONE:
+        return 400, "the body broke off", {}
     ids = {name: value for name, value in request.path_params.items() if name.endswith("_id")}
     log.error("%s %s failed", request.method, request.url.path, exc_info=error, extra=ids)
     return 500, "something went wrong here; the service's log says what", {}

@@ -17,11 +17,13 @@ import msgspec
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
+from benchwire.events.log import LogUnavailable
+from benchwire.events.projection import ProjectionBehind
 from benchwire.web.outlet import Text, outlet_of
+from benchwire.web.sockets import TRY_AGAIN_LATER, fitting
 
 log = logging.getLogger(__name__)
 
-TOO_SLOW = 1013
 INTERNAL_ERROR = 1011
 OUTBOX_BYTES = 8 << 20
 _LAST_WORDS_S = 5.0
@@ -70,7 +72,7 @@ class Listener:
                 self._outbox.append(item)
                 self._outbox_bytes += item.counted_bytes
         if self._outbox_bytes > self._limit_bytes:
-            self._give_up()
+            self.give_up()
         self._wake.set()
 
     def open(self, first: Iterable[str] = (), *, after: int = 0) -> None:
@@ -83,10 +85,12 @@ class Listener:
         self._held = False
         self._wake.set()
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
+        """Drops what was put: the reader is told to come again, and to ask for what it missed."""
         self.too_slow = True
         self._outbox.clear()
         self._outbox_bytes = 0
+        self._wake.set()
 
     async def frames(self, *, idle_s: float | None = None) -> AsyncGenerator[str, None]:
         """What is put, until the last frame or until the reader turns out too slow; an empty one whenever nothing came for ``idle_s``."""
@@ -142,7 +146,7 @@ class Client(Listener):
             async for frames in writes:
                 await outlet.write(frames)
         async with asyncio.timeout(_LAST_WORDS_S):
-            await self._socket.close(code=TOO_SLOW, reason="too slow: connect again and ask for what was missed")
+            await self._socket.close(code=TRY_AGAIN_LATER, reason="too slow: connect again and ask for what was missed")
 
 
 class Feed:
@@ -185,6 +189,11 @@ class Feed:
         if len(gathered) == 1:
             linger_s = min(len(self._listeners[topic]) * _LINGER_S, _MOST_LINGER_S)
             asyncio.get_running_loop().call_later(linger_s, self._hand_out, topic)
+
+    def give_up(self) -> None:
+        """Drops all readers of all topics, each of which may come again: frames cannot be made as fast as things happen."""
+        for listener in [one for listeners in self._listeners.values() for one in listeners]:
+            listener.give_up()
 
     def _hand_out(self, topic: str) -> None:
         gathered = self._gathered.pop(topic)
@@ -230,6 +239,8 @@ class Feed:
             async with _first_to_end(client.send_all(), _receive(socket, client, on_text, pong)):
                 try:
                     await greet(client)
+                except (LogUnavailable, ProjectionBehind) as error:
+                    await socket.close(code=TRY_AGAIN_LATER, reason=fitting(f"{error}; connect again"))
                 except Exception:
                     log.exception("%s could not be greeted", socket.url.path)
                     await socket.close(code=INTERNAL_ERROR, reason="something went wrong here; connect again")

@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import BinaryIO
 
@@ -158,7 +158,7 @@ class Freeing:
         """Sweeps at once, and then again and again, until it is cancelled."""
         while True:
             try:
-                await self.sweep(datetime.now(UTC))
+                await self.sweep(await self._blobs.now())
                 pause_s = max(1.0, self._grace_s)
             except (LogUnavailable, ProjectionBehind) as reason:
                 log.debug("the sweep waits: %s", reason)
@@ -168,6 +168,7 @@ class Freeing:
     async def sweep(self, now: datetime) -> None:
         """Frees what processes that died left behind, here or on other hosts. Raises ``LogUnavailable`` and ``ProjectionBehind``.
 
+        ``now`` is the store's: the clock of this machine may be ahead of it, and an upload of another host would look old.
         Bytes that documents had, and have no more, go at once. Bytes that no event ever named, chunks that no record names, and records of
         freed bytes go when they are older than an upload can be in progress.
         """

@@ -10,7 +10,7 @@ import logging
 import tempfile
 from base64 import b64decode
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable
 from hashlib import sha256
 from pathlib import Path
 from typing import IO
@@ -18,7 +18,7 @@ from typing import IO
 import msgspec
 
 from benchwire.documents.commands import Received
-from benchwire.documents.errors import BadUpload, UploadTooLarge
+from benchwire.documents.errors import STATUS, BadUpload, UploadTooLarge
 from benchwire.documents.names import safe_content_type, safe_filename
 from benchwire.documents.store import Store
 from benchwire.documents.upload import in_words
@@ -31,6 +31,7 @@ MAX_LINE_BYTES = 16 << 20
 _HELD_BYTES = 2 * MAX_LINE_BYTES
 _AT_ONCE = 48
 _BLOCK_BYTES = 1 << 16
+_table = {**DEFAULTS, **STATUS}
 _line = msgspec.json.Decoder(BulkLine)
 
 
@@ -47,14 +48,17 @@ class Results:
         if len(self._buffer) >= _BLOCK_BYTES:
             await self._flush()
 
+    async def complete(self) -> None:
+        """Nothing more comes. Here, and not when it is read: a full disk has to be known before the answer begins."""
+        await self._flush()
+        await asyncio.to_thread(self._file.seek, 0)
+
     async def _flush(self) -> None:
         data, self._buffer = bytes(self._buffer), bytearray()
         await asyncio.to_thread(self._file.write, data)
 
     async def read(self) -> AsyncGenerator[bytes, None]:
-        """All results, a line each."""
-        await self._flush()
-        await asyncio.to_thread(self._file.seek, 0)
+        """All results, a line each, once they are complete."""
         while block := await asyncio.to_thread(self._file.read, _BLOCK_BYTES):
             yield block
 
@@ -63,16 +67,16 @@ class Results:
         await asyncio.to_thread(self._file.close)
 
 
-async def taken(body: AsyncIterable[bytes], store: Store, statuses: Mapping[type[Exception], int]) -> Results:
+async def taken(body: AsyncIterable[bytes], store: Store) -> Results:
     """Makes a document of each line of ``body``, several at a time; what became of them.
 
     Raises ``BadUpload`` when a line is too long or the client went away, and ``DiskFull``; the documents of the lines before stand.
     """
     with in_words():
-        return await _taken(body, store, {**DEFAULTS, **statuses})
+        return await _taken(body, store)
 
 
-async def _taken(body: AsyncIterable[bytes], store: Store, table: Mapping[type[Exception], int]) -> Results:
+async def _taken(body: AsyncIterable[bytes], store: Store) -> Results:
     results = await asyncio.to_thread(Results, store.incoming)
     under_way: deque[tuple[asyncio.Task[BulkResult], int]] = deque()
     held = number = 0
@@ -84,11 +88,12 @@ async def _taken(body: AsyncIterable[bytes], store: Store, table: Mapping[type[E
                 await results.add(await under_way[0][0])
                 under_way.popleft()
             if line.strip():
-                under_way.append((asyncio.create_task(_result(store, number, line, table)), len(line)))
+                under_way.append((asyncio.create_task(_result(store, number, line)), len(line)))
                 held += len(line)
         while under_way:
             await results.add(await under_way[0][0])
             under_way.popleft()
+        await results.complete()
     except BaseException:
         for task, _ in under_way:
             task.cancel()
@@ -112,7 +117,7 @@ async def _lines(body: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
         yield bytes(rest)
 
 
-async def _result(store: Store, number: int, line: bytes, table: Mapping[type[Exception], int]) -> BulkResult:
+async def _result(store: Store, number: int, line: bytes) -> BulkResult:
     try:
         one = _line.decode(line)
         data = _content(one)
@@ -120,7 +125,7 @@ async def _result(store: Store, number: int, line: bytes, table: Mapping[type[Ex
             raise UploadTooLarge(store.max_bytes)  # noqa: TRY301 - one place tells
         made = await store.create(_received(one, data), data, key=one.key)
     except Exception as error:
-        status = next((table[kind] for kind in type(error).__mro__ if kind in table), None)
+        status = next((_table[kind] for kind in type(error).__mro__ if kind in _table), None)
         if status is None:
             log.exception("line %d of a bulk upload failed", number)
             return BulkResult(

@@ -184,9 +184,11 @@ class Filling:
 
     async def end(self, *, complete: bool) -> None:
         """Keeps the file if it is ``complete``, and was found to be what its digest says; else removes it."""
+        # Shielded: whoever reads may be leaving, and the file has to be put in its place, or away, all the same.
+        await asyncio.shield(self._end(complete=complete))
+
+    async def _end(self, *, complete: bool) -> None:
         if complete and self._error is None:
             await self._flush()
         self._file.close()
-        # Shielded: whoever reads may be leaving, and the file has to be put in its place, or away, all the same.
-        ending = self._cache._end(self, complete=complete and self._error is None, error=self._error)  # noqa: SLF001 - its other half
-        await asyncio.shield(ending)
+        await self._cache._end(self, complete=complete and self._error is None, error=self._error)  # noqa: SLF001 - its other half

@@ -1,5 +1,7 @@
 """What can go wrong with a document, said so that a person can act on it."""
 
+from benchwire.events.blobs import BlobMissing, DigestMismatch
+
 
 class DocumentError(Exception):
     """Something a client asked for cannot be done."""
@@ -123,3 +125,18 @@ class LinkNotFound(DocumentError):
 
 class BadExpiry(DocumentError):
     """A time to keep a document that is none."""
+
+
+STATUS: dict[type[Exception], int] = {
+    DocumentNotFound: 404,
+    UploadTooLarge: 413,
+    KeyReused: 409,
+    Changed: 412,
+    LinkTargetNotFound: 404,
+    LinkNotFound: 404,
+    DiskFull: 507,
+    QuotaExceeded: 507,
+    DocumentError: 400,
+    BlobMissing: 404,
+    DigestMismatch: 500,  # what the store keeps is damaged, and its sentence says which bytes
+}

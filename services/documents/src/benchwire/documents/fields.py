@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from benchwire.documents.errors import BadExpiry, BadMetadata, BadTag, BadUpload
+from benchwire.documents.errors import BadDigest, BadExpiry, BadMetadata, BadTag, BadUpload
 
 MAX_TAGS = 100
 MAX_METADATA_BYTES = 64 * 1024
@@ -47,6 +47,13 @@ def bounded(metadata: dict[str, str]) -> dict[str, str]:
     if size_bytes > MAX_METADATA_BYTES:
         raise BadMetadata(f"{MAX_METADATA_BYTES} bytes are the most")
     return metadata
+
+
+def checked_digest(text: str) -> str:
+    """The SHA-256 in ``text``, which names an artifact, in lower case. Raises ``BadDigest``."""
+    if not _HEX_DIGEST.fullmatch(text):
+        raise BadDigest
+    return text.lower()
 
 
 def parsed_digest(text: str) -> str | None:

@@ -24,12 +24,12 @@ from benchwire.web import access
 from benchwire.web.callers import Callers
 from benchwire.web.cors import cors
 from benchwire.web.observed import Observed
-from benchwire.web.serve import fast_loop, serve
+from benchwire.web.serve import fast_loop, serve, settled
 
 
 async def run() -> None:
     """Serves, as the environment says, until it is cancelled."""
-    await serving(load(Settings))
+    await serving(load(Settings), settled)
 
 
 async def serving(settings: Settings, on_ready: Callable[[int], None] = lambda _: None) -> None:

@@ -15,15 +15,13 @@ from benchwire.documents.things import ARTIFACT, DEVICE, DOCUMENT, FLASH, SESSIO
 MOST = 50
 
 
-class Relation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One relation, seen from one end: its ``kind``, what is at the ``other`` end, and what is worth knowing of it.
+class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is worth knowing of a relation.
 
     ``derived`` is one that follows from the log, and cannot be taken back. ``gone`` is one to a document that was deleted. ``at`` is when a
     flash job ended, or was requested.
     """
 
-    kind: str
-    other: str
     filename: str | None = None
     gone: bool = False
     derived: bool = False
@@ -34,6 +32,13 @@ class Relation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     device: str | None = None
     status: str | None = None
     at: str | None = None
+
+
+class Relation(Facts, frozen=True, kw_only=True):
+    """One relation, seen from one end: its ``kind``, and what is at the ``other`` end."""
+
+    kind: str
+    other: str
 
 
 class Relations(msgspec.Struct, frozen=True):

@@ -6,33 +6,18 @@ from typing import Any
 import msgspec
 
 from benchwire.documents.queries import Found
-from benchwire.documents.relations import Relation, Relations
+from benchwire.documents.relations import Facts, Relation, Relations
 from benchwire.documents.search.index import Hit
 
 
-class LinkFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What there is to say of a link. A ``derived`` one follows from what happened in the lab; ``gone`` is one to a document that was deleted."""
-
-    filename: str | None = None
-    gone: bool = False
-    derived: bool = False
-    role: str | None = None
-    task_id: str | None = None
-    node_id: str | None = None
-    iteration: int | None = None
-    device: str | None = None
-    status: str | None = None
-    at: str | None = None
-
-
-class Link(LinkFacts, frozen=True, kw_only=True):
+class Link(Facts, frozen=True, kw_only=True):
     """What a document is to something else, ``to``: a document's id, or the kind of a thing of the lab and its name (``task:…``)."""
 
     kind: str
     to: str
 
 
-class LinkedFrom(LinkFacts, frozen=True, kw_only=True, rename={"from_": "from"}):
+class LinkedFrom(Facts, frozen=True, kw_only=True, rename={"from_": "from"}):
     """What something else, ``from``, is to the document."""
 
     kind: str

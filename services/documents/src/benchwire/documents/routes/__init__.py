@@ -1,1 +1,1 @@
-"""Routes beside those of single documents, which are in ``app``."""
+"""The routes, by what they are about."""

@@ -1,17 +1,14 @@
 """How documents, bytes and things of the lab hang together."""
 
-import re
-
 from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from benchwire.documents import errors, things, wire
+from benchwire.documents import things, wire
+from benchwire.documents.fields import checked_digest
 from benchwire.documents.store import Store
 from benchwire.documents.things import ARTIFACT, Thing
 from benchwire.web.described import described
-
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @post("/documents/{document_id:str}/links", status_code=201, opt=described(example=wire.EXAMPLE_LINK))
@@ -40,8 +37,7 @@ async def list_links(of: FromQuery[str], store: NamedDependency[Store]) -> wire.
 @get("/artifacts/{digest:str}/links")
 async def artifact_links(digest: FromPath[str], store: NamedDependency[Store]) -> wire.ArtifactLinks:
     """What made these bytes, what was flashed with them, and the documents that have them."""
-    if not _DIGEST.fullmatch(digest := digest.lower()):
-        raise errors.BadDigest
+    digest = checked_digest(digest)
     relations = await store.relations_of(Thing(ARTIFACT, digest))
     return wire.artifact_links(digest, await store.documents_with(digest), relations)
 

@@ -76,9 +76,9 @@ class Index:
         """Takes in documents with their texts; None keeps the text that is there. Remembers how far that is."""
         await self._in_writer(partial(self._put, rows))
 
-    async def remove(self, document_ids: Iterable[str]) -> None:
-        """Forgets documents."""
-        await self._in_writer(partial(self._remove, list(document_ids)))
+    async def remove(self, deleted: Iterable[tuple[str, int]]) -> None:
+        """Forgets documents: each an id, and the sequence of what deleted it. One that came again after that stays."""
+        await self._in_writer(partial(self._remove, list(deleted)))
 
     async def keep_only(self, there: set[int]) -> None:
         """Forgets whatever is not at one of these places."""
@@ -139,23 +139,24 @@ class Index:
             kept = conn.execute("SELECT text FROM found WHERE rowid = ?", (row.sequence,)).fetchone()
             text = kept[0] if kept else ""
         words = " ".join([*one.tags, *one.metadata.values()])
-        conn.execute("DELETE FROM found WHERE rowid = ?", (row.sequence,))
+        # By the id: under an ``Idempotency-Key`` a document that was deleted may come again, at another place.
+        conn.execute("DELETE FROM found WHERE rowid = (SELECT sequence FROM places WHERE id = ?)", (one.id,))
         place = (row.sequence, one.filename, words, text)
         conn.execute("INSERT INTO found (rowid, filename, words, text) VALUES (?, ?, ?, ?)", place)
         conn.execute("INSERT OR REPLACE INTO places VALUES (?, ?)", (one.id, row.sequence))
 
-    def _remove(self, document_ids: list[str]) -> None:
+    def _remove(self, deleted: list[tuple[str, int]]) -> None:
         assert self._conn is not None
         with Database(self._conn).atomic():
-            for document_id in document_ids:
-                place = "SELECT sequence FROM places WHERE id = ?"
-                self._conn.execute(f"DELETE FROM found WHERE rowid = ({place})", (document_id,))  # noqa: S608
-                self._conn.execute("DELETE FROM places WHERE id = ?", (document_id,))
+            for one in deleted:
+                place = "SELECT sequence FROM places WHERE id = ? AND sequence < ?"
+                self._conn.execute(f"DELETE FROM found WHERE rowid = ({place})", one)  # noqa: S608
+                self._conn.execute("DELETE FROM places WHERE id = ? AND sequence < ?", one)
 
     def _keep_only(self, there: set[int]) -> None:
         assert self._conn is not None
         known = self._conn.execute("SELECT id, sequence FROM places").fetchall()
-        self._remove([document_id for document_id, sequence in known if sequence not in there])
+        self._remove([(document_id, sequence + 1) for document_id, sequence in known if sequence not in there])
 
     def _has(self, places: list[int]) -> set[int]:
         assert self._conn is not None

@@ -37,7 +37,7 @@ class Indexer:
         self._blobs = blobs
         self._index = index
         self._wake = asyncio.Event()
-        self._deleted: list[str] = []
+        self._deleted: list[tuple[str, int]] = []
         self._is_open = False
         self._is_broken = False
         self._fetching = asyncio.Semaphore(_FETCHING)
@@ -45,7 +45,9 @@ class Indexer:
         projection.on_commit(self._take)
 
     def _take(self, events: Sequence[Recorded]) -> None:
-        self._deleted += [one.event.document_id for one in events if isinstance(one.event, DocumentDeleted)]
+        self._deleted += [
+            (one.event.document_id, one.sequence) for one in events if isinstance(one.event, DocumentDeleted)
+        ]
         self._wake.set()
 
     async def opened(self) -> None:
