@@ -104,7 +104,7 @@ install_python_packages() {
   local editable=() member
   for member in "$@"; do editable+=(-e "$member"); done
   export VIRTUAL_ENV=$PWD/.venv
-  again .tools/bin/uv pip sync --quiet --require-hashes requirements.lock
+  again .tools/bin/uv pip sync --quiet --compile-bytecode --require-hashes requirements.lock
   again .tools/bin/uv pip install --quiet --no-deps --no-build-isolation "${editable[@]}"
 }
 

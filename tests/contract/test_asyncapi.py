@@ -12,8 +12,8 @@ import pytest
 from litestar.handlers import HTTPRouteHandler, WebsocketRouteHandler
 
 from benchwire.deploy import asyncapi
-from benchwire.documents import app as documents_app
 from benchwire.documents import faces as documents
+from benchwire.documents.routes import sockets as documents_sockets
 from benchwire.events import codec
 from benchwire.events.catalog import CATALOG, Entry
 from benchwire.events.testing.samples import sample
@@ -86,7 +86,7 @@ def test_every_socket_and_stream_has_its_face_and_each_face_is_served() -> None:
     aliases = {path for path in paths if path.startswith("/ws/flash-progress")}
     assert paths - aliases <= {face.address for face in observability.FACES}
     assert {face.address for face in observability.FACES} - paths == {"/tasks/{task_id}/logs/stream"}
-    assert [face.address for face in documents.FACES] == sorted(documents_app.follow.paths)
+    assert [face.address for face in documents.FACES] == sorted(documents_sockets.follow.paths)
 
 
 def test_frames_have_names_of_their_own_in_the_document() -> None:

@@ -106,13 +106,18 @@ async def has(bus: Bus, *kinds: type) -> bool:
 
 
 WHEN = {"while it is built": NodeImageStored, "while it is flashed": FlashStarted}
+OFTEN = [
+    ("while it is built", "agent"), ("while it is built", "observability"), ("while it is built", "nats"),
+    ("while it is flashed", "agent"), ("while it is flashed", "flash-agent"), ("while it is flashed", "documents"),
+]  # fmt: skip
+RARELY = [(moment, part) for part in ("nats", *SCHEMAS) for moment in WHEN if (moment, part) not in OFTEN]
+SCENES = [*OFTEN, *(pytest.param(*scene, marks=pytest.mark.long) for scene in RARELY)]
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("part", ["nats", "agent", "flash-agent", "observability", "documents"])
-@pytest.mark.parametrize("moment", WHEN)
+@pytest.mark.parametrize(("moment", "part"), SCENES)
 async def test_a_part_that_is_killed_in_the_middle_of_the_job_loses_and_doubles_nothing(
-    part: str, moment: str, lab_dir: Path
+    moment: str, part: str, lab_dir: Path
 ) -> None:
     async with lab_in(lab_dir) as lab:
         hooks = Hooks(lab.site.observability_url)

@@ -44,6 +44,9 @@ async def test_who_is_announced_is_there_and_who_leaves_is_gone_at_once(bus: Bus
     async with presence.announced(me):
         assert await presence.everyone() == [me]
         assert await presence.is_there("agent", "runner-1")
+        assert (await bus.js.stream_info("KV_presence")).state.consumer_count == 0, (
+            "asking leaves nothing in the server"
+        )
     assert not await presence.is_there("agent", "runner-1")
     await eventually(lambda: _nobody(presence))
 
@@ -171,6 +174,16 @@ async def test_what_puts_that_died_left_is_swept_and_what_is_under_way_is_not(bu
     assert not await objects_.is_whole(left)
     assert await chunks_there(bus) == 3
     await blobs.get(kept.digest)
+
+
+async def test_the_store_tells_its_own_time(bus: Bus) -> None:
+    """How old something is must not depend on the clock of whichever host asks."""
+    blobs = Blobs(bus)
+    before = await blobs.now()
+    await blobs.put(b"a", name="a")
+    async with aclosing(blobs.named()) as batches:
+        written = [one.written_at async for batch in batches for one in batch]
+    assert [before <= one <= await blobs.now() for one in written] == [True]
 
 
 async def test_records_of_freed_bytes_are_forgotten_unless_they_came_back(bus: Bus) -> None:

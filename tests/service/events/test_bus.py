@@ -154,3 +154,17 @@ async def test_attempts_at_a_server_that_says_nothing_leave_no_connection_open(
         await eventually(lambda: bus.nc._server_pool[0].reconnects >= 4, within_s=DEADLINE_S)
         ours = [one for one in psutil.Process().net_connections("tcp") if one.raddr and one.raddr.port == nats.port]
         assert len(ours) <= 1
+
+
+async def test_a_server_that_is_frozen_does_not_answer_though_it_looks_connected(
+    nats: nats_server.Server, bus: Bus
+) -> None:
+    assert await bus.answers(within_s=DEADLINE_S)
+    with frozen(nats.process.pid):
+
+        async def silent() -> bool:
+            return not await bus.answers(within_s=0.2)
+
+        await eventually(silent)
+        assert bus.connected
+    assert await bus.answers(within_s=DEADLINE_S)

@@ -1,6 +1,7 @@
 import asyncio
 import signal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -65,13 +66,48 @@ async def test_while_nats_is_gone_writes_say_503_and_reads_go_on_and_what_was_ta
         await service.__aexit__(None, None, None)
 
 
-async def test_while_nats_is_frozen_a_write_is_refused_in_time(
+WRITES: list[tuple[str, str, dict[str, Any]]] = [
+    ("POST", "/events", hook("s", 1)), ("POST", "/events", hook("new", 1)), ("POST", "/sessions/s/events", hook("s", 2)),
+    ("POST", "/sessions", {"session_id": "a", "session_name": "A"}),
+    ("POST", "/sessions", {"session_id": "b", "session_name": "B", "prompt": "p"}),
+    ("PATCH", "/sessions/s/metadata", {"session_name": "S"}), ("POST", "/sessions/s/stop", {}), ("DELETE", "/sessions/s", {}),
+    ("POST", "/sessions/s/fork", {}), ("POST", "/agents", {"name": "two"}), ("PATCH", "/agents/one", {"tags": ["t"]}),
+    ("PATCH", "/agents/one/status", {"status": "inactive"}), ("DELETE", "/agents/one", {}),
+    ("POST", "/tasks", {"prompt": "p", "board": "stm32f405"}),
+]  # fmt: skip
+
+
+async def test_while_nats_is_frozen_everything_answers_in_time_and_nothing_says_it_is_well(
     nats: nats_server.Server, client: httpx.AsyncClient
 ) -> None:
     (await client.post("/events", json=hook("s", 0))).raise_for_status()
+    (await client.post("/agents", json={"name": "one"})).raise_for_status()
+
+    async def unwell() -> Any:
+        health = await client.get("/health")
+        return health.json() if health.status_code == 503 else None
+
     nats.process.send_signal(signal.SIGSTOP)
     try:
-        assert (await client.post("/events", json=hook("s", 1))).status_code == 503
+        health = await eventually(unwell)
+        assert health["nats"] == "gone"
+        assert "NATS does not answer" in health["detail"]
+        answers = await asyncio.gather(*(client.request(method, path, json=body) for method, path, body in WRITES))
+        for (method, path, _), answer in zip(WRITES, answers, strict=True):
+            assert answer.status_code == 503, (method, path, answer.text)
+            assert int(answer.headers["Retry-After"]) > 0
+            assert answer.json()["detail"]
+        for path in (
+            "/sessions",
+            "/sessions/s",
+            "/events/s",
+            "/agents",
+            "/tasks",
+            "/api/devices",
+            "/api/hosts",
+            "/usage",
+        ):
+            assert (await client.get(path)).status_code == 200, path
     finally:
         nats.process.send_signal(signal.SIGCONT)
 
@@ -137,5 +173,5 @@ async def test_a_port_that_is_taken_is_named(settings: Settings, port: int) -> N
 
 
 async def test_nobody_but_this_machine_is_served_without_a_token(settings: Settings) -> None:
-    with pytest.raises(InvalidSettings, match="BENCHWIRE_TOKEN is not set"):
+    with pytest.raises(InvalidSettings, match="no token is configured"):
         await observe(msgspec.structs.replace(settings, observability_host="0.0.0.0"))

@@ -172,10 +172,10 @@ async def test_an_id_that_is_taken_by_anything_else_is_refused(client: httpx.Asy
     assert await types_of(log, "f") == ["session_deleted", "session_start", "message"]
 
 
-@pytest.mark.parametrize("at", [0, -1, 1 << 70, 999])
-async def test_a_fork_begins_at_an_event_of_its_session(client: httpx.AsyncClient, log: Log, at: int) -> None:
+async def test_a_fork_begins_at_an_event_of_its_session(client: httpx.AsyncClient, log: Log) -> None:
     await put(client, log, *TALK)
-    assert_refused(await fork(client, at=at), 400, "at")
+    for at in (0, -1, 1 << 70, 999):
+        assert_refused(await fork(client, at=at), 400, "at")
 
 
 async def test_a_fork_that_cannot_be_is_refused(client: httpx.AsyncClient, log: Log) -> None:

@@ -232,6 +232,24 @@ async def test_what_a_gone_runner_left_is_closed_without_anybody_asking(service:
         assert [await status(client, one) for one in ("held", "queued")] == ["running", "running"]
 
 
+async def test_of_two_services_that_see_a_runner_gone_one_closes_what_it_left(
+    service: Running, settings: Settings, log: Log
+) -> None:
+    many = [f"s{number}" for number in range(8)]
+    elsewhere = settings.data / "elsewhere"
+    async with service(orphaned_after_s=0.5) as one, service(orphaned_after_s=0.5, data=elsewhere) as other:
+        for session_id in many:
+            await ask(one, session_id)
+            await log.append(SessionClaimed(timestamp=now(), session_id=session_id, runner="runner-2"))
+
+        async def closed() -> bool:
+            told = [await status(client, session_id) for client in (one, other) for session_id in many]
+            return set(told) == {"failed"}
+
+        await eventually(closed, within_s=30)
+        assert [(await types_of(log, session_id)).count("session_failed") for session_id in many] == [1] * 8
+
+
 async def test_a_task_that_a_gone_runner_left_is_closed_and_gives_its_board_back(service: Running, log: Log) -> None:
     async with service(orphaned_after_s=0.5) as client:
         task_id = (await client.post("/tasks", json={"prompt": "blink", "board": "stm32f405"})).json()["task_id"]

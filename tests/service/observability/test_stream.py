@@ -128,11 +128,11 @@ async def test_a_stream_ends_with_its_session(client: httpx.AsyncClient) -> None
     assert (await client.get("/sessions/s/stream")).status_code == 404
 
 
-@pytest.mark.parametrize("since", ["x", "-1", "1.x", "9" * 30])
-async def test_a_place_that_is_none_is_refused(client: httpx.AsyncClient, since: str) -> None:
+async def test_a_place_that_is_none_is_refused(client: httpx.AsyncClient) -> None:
     await post(client, message(1))
-    refused = await client.get("/sessions/s/stream", params={"since": since})
-    assert (refused.status_code, refused.json()["detail"].partition(":")[0]) == (400, "since")
+    for since in ("x", "-1", "1.x", "9" * 30):
+        refused = await client.get("/sessions/s/stream", params={"since": since})
+        assert (refused.status_code, refused.json()["detail"].partition(":")[0]) == (400, "since"), since
 
 
 async def test_a_place_that_nobody_has_seen_starts_over(client: httpx.AsyncClient) -> None:

@@ -21,7 +21,6 @@ from benchwire.events.testing.samples import sample
 from benchwire.observability.errors import Unusable
 from benchwire.observability.transfer import copies
 from benchwire.observability.transfer.copies import Cut, cut_after
-from benchwire.observability.transfer.importing import MAX_LINE_BYTES, lines
 
 AT = datetime(2026, 1, 17, 12, 0, tzinfo=UTC)
 
@@ -137,23 +136,3 @@ def test_the_id_of_a_copy_follows_from_all_that_matters_and_nothing_else() -> No
         copies.copy_id("s", 0, "e", ""),
     }
     assert len(others) == 5
-
-
-async def split(*chunks: bytes) -> list[bytes | None]:
-    async def given() -> Any:
-        for chunk in chunks:
-            yield chunk
-
-    return [line async for line in lines(given())]
-
-
-async def test_lines_are_found_wherever_the_chunks_end() -> None:
-    assert await split(b"one\ntw", b"o\n\nthr", b"ee") == [b"one", b"two", b"", b"three"]
-    assert await split(b"one\n") == [b"one"]
-    assert await split() == []
-
-
-async def test_of_a_line_that_is_too_long_nothing_is_kept() -> None:
-    much = b"x" * (MAX_LINE_BYTES // 2)
-    assert await split(b"a\n", much, much, much, much, b"x\nb\n") == [b"a", None, b"b"]
-    assert await split(much, much, b"xx") == [None]

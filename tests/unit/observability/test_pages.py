@@ -10,17 +10,18 @@ from sqlite_utils import Database
 from benchwire.events.event import Event
 from benchwire.events.log import Recorded
 from benchwire.events.session import MessageSent, SessionDescribed, SessionStarted, SessionStopped
-from benchwire.observability import cursor, queries
+from benchwire.observability import queries
 from benchwire.observability.errors import BadCursor
-from benchwire.observability.ingest import Line, lines
-from benchwire.observability.listing import Listing
+from benchwire.observability.lines import Line, lines
 from benchwire.observability.projection import SCHEMA
 from benchwire.observability.projection import search as search_rows
 from benchwire.observability.queries import Bounds, Window
 from benchwire.observability.queries.of_events import PIECE_BYTES
+from benchwire.observability.reading import cursor
+from benchwire.observability.reading.listing import Listing
+from benchwire.observability.search.wording import expression
 from benchwire.observability.wire.sessions import Frame, Part
 from benchwire.observability.wire.stream import Place, events, place_of
-from benchwire.observability.wording import expression
 
 AT = datetime(2026, 1, 17, 12, 0, tzinfo=UTC)
 

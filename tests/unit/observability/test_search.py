@@ -18,8 +18,8 @@ from benchwire.events.session import (
     ToolReturned,
 )
 from benchwire.observability.errors import Unusable
-from benchwire.observability.texts import MOST_CHARACTERS, text_of
-from benchwire.observability.wording import MOST_TERMS, expression, only
+from benchwire.observability.search.texts import MOST_CHARACTERS, text_of
+from benchwire.observability.search.wording import MOST_TERMS, expression, only
 
 AT = datetime(2026, 1, 17, 12, 0, tzinfo=UTC)
 

@@ -86,6 +86,7 @@ def test_what_nobody_foresaw_is_logged_and_not_told(caplog: pytest.LogCaptureFix
         (b"", 400, "a body is needed"),
         (b"{", 400, ""),
         (b"[" * 999, 400, ""),
+        (b'{"name": "\xff"}', 400, "UTF-8"),
         (b" " * 2000, 413, "larger"),
     ],
 )

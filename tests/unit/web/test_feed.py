@@ -8,8 +8,9 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from benchwire.events.testing.eventually import eventually
-from benchwire.web.feed import TOO_SLOW, Client, Feed, is_ping
+from benchwire.web.feed import Client, Feed, is_ping
 from benchwire.web.outlet import OUTLET
+from benchwire.web.sockets import TRY_AGAIN_LATER
 
 
 class Wire:
@@ -92,7 +93,7 @@ async def test_a_slow_client_is_closed_with_1013_once_it_takes_something_again(w
     assert client.too_slow
     wire.takes.set()
     await task
-    assert (len(wire.sent), wire.closed) == (1, TOO_SLOW)
+    assert (len(wire.sent), wire.closed) == (1, TRY_AGAIN_LATER)
 
 
 async def test_what_is_published_to_many_is_gathered_and_written_at_once(wire: Wire) -> None:
@@ -120,6 +121,21 @@ async def test_what_was_sent_no_longer_counts(wire: Wire) -> None:
     client.put("ü" * 501, 101)  # 1002 bytes
     await task
     assert client.too_slow
+
+
+async def test_when_frames_cannot_be_made_as_fast_everybody_is_told_to_come_again(wire: Wire) -> None:
+    feed = Feed()
+    client = client_of(wire)
+    with feed._listening("t", client), feed.heard("u") as listener:
+        client.open()
+        listener.open(["init"])
+        task = await sending(client)
+        feed.give_up()
+        async with asyncio.timeout(10):
+            await task
+        assert (wire.sent, wire.closed) == ([], TRY_AGAIN_LATER)
+        assert [frame async for frame in listener.frames()] == []
+    assert feed.dropped == 2
 
 
 def test_a_topic_is_there_only_while_somebody_listens() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from benchwire.deploy.settings import Settings
-from benchwire.web.origins import DEFAULT_ORIGINS, page_origins
 
 _MODEL_PREFIX = "ANTHROPIC_"
 
@@ -201,18 +200,11 @@ def _common(site: Site) -> dict[str, str]:
         "BENCHWIRE_DATA": str(site.data),
         "BENCHWIRE_HOST": site.settings.host,
         "BENCHWIRE_NATS_URL": site.nats_url,
+        "BENCHWIRE_OBSERVABILITY_HOST": site.settings.observability_host,
         "BENCHWIRE_OBSERVABILITY_PORT": str(site.observability_port),
         "BENCHWIRE_DOCUMENTS_PORT": str(site.documents_port),
         "BENCHWIRE_DOCUMENTS_URL": site.environment.get("BENCHWIRE_DOCUMENTS_URL") or site.documents_url,
-        "BENCHWIRE_CORS_ORIGINS": ",".join(_origins(site)),
     }
-
-
-def _origins(site: Site) -> list[str]:
-    """Pages that may call: those that were configured, and the lab's own page, which calls documents from another port."""
-    configured = site.environment.get("BENCHWIRE_CORS_ORIGINS")
-    others = configured.split(",") if configured else DEFAULT_ORIGINS
-    return list(dict.fromkeys((*others, *page_origins(site.settings.observability_host, site.observability_port))))
 
 
 def _model_access(site: Site) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """The commands of `benchwire doc`. What was asked for goes to stdout, everything else to stderr."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -211,6 +212,8 @@ def _progress(name: str, size_bytes: int | None) -> Iterator[Callable[[int], Non
 @contextmanager
 def _told(command: str) -> Iterator[None]:
     """Ends the command with a sentence and a code: 1 when it did not work, 2 when it cannot be meant so."""
+    with suppress(ValueError):  # only a main thread hears of signals, and can say what they do
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a bar hides the cursor, and has to give it back
     try:
         yield
     except (InvalidSettings, ValueError) as error:

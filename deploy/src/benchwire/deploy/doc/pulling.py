@@ -1,5 +1,6 @@
 """Fetching a document into a file or a stream, and checking what arrived."""
 
+import fcntl
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,11 +33,13 @@ def to_stream(store: Documents, document: Mapping[str, Any], out: BinaryIO, on_b
 def to_file(store: Documents, document: Mapping[str, Any], path: Path, on_bytes: OnBytes) -> None:
     """Writes the bytes to ``path``, which is there only when it is whole.
 
-    A draft beside it keeps what has arrived, and the next try goes on from there. Raises ``NoLab``, ``Refused`` and ``Damaged``.
+    A draft beside it keeps what has arrived, and the next try goes on from there. Raises ``NoLab``, ``Refused``, ``Damaged``, and
+    ``ValueError`` when somebody else is writing that draft.
     """
     draft = path.with_name(f".{document['checksum'][:16]}.part")
     hashed = hashlib.sha256()
     with draft.open("ab+") as file:
+        _claim(file)
         file.seek(0)
         while known := file.read(_READ_BYTES):
             hashed.update(known)
@@ -51,6 +54,13 @@ def to_file(store: Documents, document: Mapping[str, Any], path: Path, on_bytes:
         draft.unlink(missing_ok=True)  # or every other try would end here too
         raise
     draft.replace(path)
+
+
+def _claim(draft: BinaryIO) -> None:
+    try:
+        fcntl.flock(draft, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError("the same bytes are being pulled into this directory already") from None
 
 
 def _check(document: Mapping[str, Any], actual: str) -> None:
