@@ -8,6 +8,8 @@ PYTEST_WORKERS ?= $(shell expr $$(nproc) + 1)
 # An installation in the user's site-packages, or of another project's PYTHONPATH, has no say here.
 export PYTHONNOUSERSITE := 1
 unexport PYTHONPATH
+# Hundreds of processes start in the tests: each would compile what it imports again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,8 +39,11 @@ doctor: setup ## say what is there and what is missing
 browser: | packages # only the tests need one
 	@deploy/setup.sh test-packages
 
-test: setup browser lint types ## everything that has to pass: lint, types, import contracts, all tests
+test: setup browser lint types ## everything that has to pass: lint, types, import contracts, tests
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q
+
+faults: setup ## every test with faults, also those that `make test` leaves out
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q -m "long or not long" tests/fault
 
 lint: setup ## format, lint and import contracts, checked
 	@$(BIN)/ruff format --check --quiet .
@@ -66,4 +71,4 @@ lock: setup ## resolve the newest versions again and write requirements.lock
 clean: ## remove everything that setup and test runs made
 	@rm -rf .venv .tools .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup packages browser demo up doctor test lint types format docs screenshots lock clean
+.PHONY: help setup packages browser demo up doctor test faults lint types format docs screenshots lock clean
