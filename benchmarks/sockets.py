@@ -1,6 +1,6 @@
 """200 WebSocket clients, one of which reads nothing, while events come in at a steady rate: who is delayed, who is dropped, what memory does.
 
-    .venv/bin/python -m benchmarks.sockets [--clients 200] [--rate 500] [--seconds 30]
+    .venv/bin/python -m benchmarks.sockets [--clients 200] [--rate 500] [--seconds 30] [--all-read]
 
 A nats-server, the service, the readers and the poster are processes of their own, on loopback. A reader takes frames off a plain socket, so
 that 200 of them cost less than the service that they read from. Delay is from the moment before an event is posted to the moment its frame
@@ -53,6 +53,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--rate", type=int, default=500, help="events per second")
     parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--all-read", action="store_true", help="leave the one that reads nothing out, to compare")
     parser.add_argument("--role", choices=("scene", "reader"), default="scene", help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -60,7 +61,7 @@ def _options() -> argparse.Namespace:
 
 async def _scene(service: Service, options: argparse.Namespace) -> dict[str, Any]:
     share = (options.clients - 1) // _READERS
-    lazy, _ = await _connected(service.port, buffer_bytes=4096)  # and never read again
+    lazy = None if options.all_read else (await _connected(service.port, buffer_bytes=4096))[0]
     argv = [
         sys.executable,
         "-m",
@@ -92,7 +93,7 @@ async def _scene(service: Service, options: argparse.Namespace) -> dict[str, Any
     resident_mb.append(service.resident_mb)
     delays = sorted(one for reader in seen for one in reader["delays_ms"])
     return {
-        "clients": share * _READERS + 1,
+        "readers": share * _READERS,
         "events": posted,
         "frames_read": sum(one["frames"] for one in seen),
         "frames_expected": posted * share * _READERS,
@@ -100,7 +101,7 @@ async def _scene(service: Service, options: argparse.Namespace) -> dict[str, Any
         "service_cores": round(used_s / options.seconds, 2),
         "resident_mb": resident_mb,
         "still_connected": health["clients"],
-        "the_lazy_one": await _last_words(lazy),
+        "the_lazy_one": None if lazy is None else await _last_words(lazy),
     }
 
 
