@@ -10,12 +10,8 @@ from benchwire.events.log import EventTooLarge
 from benchwire.observability.errors import Unusable
 
 MOST_ERRORS = 100
-OF_ONE = (
-    msgspec.MsgspecError,
-    Unusable,
-    IllegalToken,
-    EventTooLarge,
-)  # what is wrong with one line, and no trouble of ours
+# What is wrong with one line, and no trouble of ours.
+OF_ONE = (msgspec.MsgspecError, Unusable, IllegalToken, EventTooLarge)
 
 
 class Line(NamedTuple):
