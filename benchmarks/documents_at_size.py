@@ -12,7 +12,6 @@ import asyncio
 import json
 import os
 import random
-import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+from benchmarks.lab import PATIENCE_S, call
 
 from benchwire.documents.testing import Process, running
 from benchwire.events import nats_server
@@ -32,8 +32,6 @@ WORDS = [
 ]  # fmt: skip
 TAG_NAMES = 1000
 MIB = 1 << 20
-CALLS = 15
-PATIENCE_S = 3600.0
 
 
 def line(number: int, tags: int, chance: random.Random) -> bytes:
@@ -65,18 +63,6 @@ async def load(http: httpx.AsyncClient, documents: int, tags: int) -> float:
         statuses = [json.loads(one)["status_code"] async for one in answer.aiter_lines()]
     assert statuses == [201] * documents, statuses[:10]
     return time.perf_counter() - begun
-
-
-async def call(http: httpx.AsyncClient, what: str, path: str, **query: str) -> None:
-    """Prints the median of some calls."""
-    took = []
-    for _ in range(CALLS):
-        begun = time.perf_counter()
-        answer = await http.get(path, params=query)
-        took.append(time.perf_counter() - begun)
-        answer.raise_for_status()
-    total = answer.headers.get("x-total-count", "")
-    print(f"{what:58} {1000 * statistics.median(took):8.1f} ms  {total:>7}  {len(answer.content) / 1024:8.1f} KiB")
 
 
 def rss_mib(service: Process) -> float:

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import os
 import socket
+import statistics
 import sys
+import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import psutil
 from benchwire.events.testing.eventually import eventually
 
 PATIENCE_S = 3600.0
+_CALLS = 15
 
 
 class Service:
@@ -59,6 +62,18 @@ async def observability(nats_url: str, data: Path, **settings: str) -> AsyncGene
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+async def call(http: httpx.AsyncClient, what: str, path: str, **query: str | int) -> None:
+    """Prints the median of some calls, how many there are in all when the service says so, and the size of the answer."""
+    took = []
+    for _ in range(_CALLS):
+        begun = time.perf_counter()
+        answer = await http.get(path, params=query)
+        took.append(time.perf_counter() - begun)
+        answer.raise_for_status()
+    total = answer.headers.get("x-total-count", "")
+    print(f"{what:58} {1000 * statistics.median(took):8.1f} ms  {total:>7}  {len(answer.content) / 1024:8.1f} KiB")
 
 
 def free_port() -> int:

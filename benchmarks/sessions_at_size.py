@@ -11,7 +11,6 @@ quicker, and the service finds them there when it starts.
 import argparse
 import asyncio
 import random
-import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -19,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
-from benchmarks.lab import PATIENCE_S, observability
+from benchmarks.lab import PATIENCE_S, call, observability
 
 from benchwire.events import catalog, codec, nats_server
 from benchwire.events.bus import STREAM, Bus, connected
@@ -36,7 +35,6 @@ WORDS = [
 LARGE = "large"
 RARE_EVERY = 50_000
 PAGE = 200
-CALLS = 15
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
@@ -99,17 +97,6 @@ async def bulk(http: httpx.AsyncClient, sessions: int) -> None:
     answer = await http.post("/events", content=lines(), headers=NDJSON)
     assert answer.json()["accepted"] == sessions, answer.text
     print(f"{sessions} sessions as lines: {sessions / (time.perf_counter() - begun):.0f} a second")
-
-
-async def call(http: httpx.AsyncClient, what: str, path: str, **query: str | int) -> None:
-    """Prints the median of some calls."""
-    took = []
-    for _ in range(CALLS):
-        begun = time.perf_counter()
-        answer = await http.get(path, params=query)
-        took.append(time.perf_counter() - begun)
-        answer.raise_for_status()
-    print(f"{what:50} {1000 * statistics.median(took):8.1f} ms  {len(answer.content) / 1024:8.1f} KiB")
 
 
 async def read(http: httpx.AsyncClient, events: int) -> None:
