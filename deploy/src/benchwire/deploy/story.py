@@ -9,14 +9,14 @@ from typing import Any, assert_never
 
 import msgspec
 
-from benchwire.events import blueprint, device, document, flash, host, live, session, task
+from benchwire.events import blueprint, device, document, flash, host, lease, live, serial, session, task
 from benchwire.events.event import Event
 
 _LONGEST = 120
 _KIB = 1024
 
 
-def sentence(event: Event) -> str:  # noqa: PLR0911 - one line per union
+def sentence(event: Event) -> str:  # noqa: C901, PLR0911 - one line per union
     """The facts in ``event`` that a person wants to see; its time, subject and kind are not repeated."""
     if isinstance(event, session.SessionEvent):
         return _session(event)
@@ -26,6 +26,10 @@ def sentence(event: Event) -> str:  # noqa: PLR0911 - one line per union
         return _flash(event)
     if isinstance(event, device.DeviceEvent):
         return _device(event)
+    if isinstance(event, lease.LeaseEvent):
+        return _lease(event)
+    if isinstance(event, serial.SerialEvent):
+        return _serial(event)
     if isinstance(event, live.LiveEvent):
         return _live(event)
     if isinstance(event, document.DocumentEvent):
@@ -170,7 +174,7 @@ def _proof(event: _OfProof) -> str:
     assert_never(event)
 
 
-def _flash(event: flash.FlashEvent) -> str:  # noqa: PLR0911 - one line per kind of event
+def _flash(event: flash.FlashEvent) -> str:  # noqa: C901, PLR0911, PLR0912 - one line per kind of event
     match event:
         case flash.FlashRequested():
             return f"{size(event.image.size_bytes)} onto {event.device} at {event.address:#010x}"
@@ -191,7 +195,22 @@ def _flash(event: flash.FlashEvent) -> str:  # noqa: PLR0911 - one line per kind
             return shown(event.reason or "")
         case flash.FlashPauseRequested() | flash.FlashResumeRequested():
             return ""
+        case flash.FlashPauseDeferred():
+            return f"{event.device} cannot hold while {shown(event.stage, 20)}; it will when {shown(event.until, 60)}"
+        case flash.FlashThrottleRequested():
+            return _rate(event.max_bytes_per_s)
+        case flash.FlashThrottled():
+            return f"{event.device}, {_rate(event.max_bytes_per_s)}"
+        case flash.FlashRetried():
+            why = f"{shown(event.error)} ({shown(event.code, 40)}; flash {shown(event.flash_state, 30)})"
+            return f"{event.device}: attempt {event.attempt} broke: {why}; again in {event.wait_s:g} s"
+        case flash.FlashReported():
+            return _joined(f"{shown(event.device, 60)} {shown(event.status, 20)}", event.stage, event.error)
     assert_never(event)
+
+
+def _rate(max_bytes_per_s: int | None) -> str:
+    return "no limit" if max_bytes_per_s is None else f"at most {size(max_bytes_per_s)}/s"
 
 
 def _device(event: device.DeviceEvent) -> str:
@@ -205,6 +224,39 @@ def _device(event: device.DeviceEvent) -> str:
             return f"by {shown(event.holder, 60)} until {event.expires_at:%H:%M:%S} UTC"
         case device.DeviceReleased():
             return shown(event.reason or "")
+        case device.DeviceIdentified():
+            return _joined(event.chip or "no answer", event.profile, event.problem)
+        case device.DeviceHandled():
+            return _joined(event.do.replace("_", " "), f"by {event.by}" if event.by else None)
+    assert_never(event)
+
+
+def _lease(event: lease.LeaseEvent) -> str:
+    match event:
+        case lease.LeaseRequested():
+            labels = " ".join(f"{name}={value}" for name, value in event.labels.items())
+            return _joined(f"{shown(event.holder, 60)} wants", event.device or event.profile or "a board", labels)
+        case lease.LeaseOffered():
+            return f"{event.device} on {event.host}"
+        case lease.LeaseWithdrawn():
+            return shown(event.reason)
+    assert_never(event)
+
+
+def _serial(event: serial.SerialEvent) -> str:
+    match event:
+        case serial.SerialWritten():
+            sent = shown(event.data.decode("utf-8", "backslashreplace"), 60)
+            return _joined(sent, f"by {event.by}" if event.by else None)
+        case serial.CaptureRequested():
+            return f"{event.device} for {event.for_s:g} s, up to {size(event.max_bytes)}"
+        case serial.CaptureStopRequested():
+            return ""
+        case serial.CaptureFinished():
+            lost = f", {size(event.lost_bytes)} lost" if event.lost_bytes else ""
+            return f"{event.device}, {size(event.artifact.size_bytes)}{lost}: {shown(event.reason)}"
+        case serial.CaptureFailed():
+            return f"{event.device}: {shown(event.reason)}"
     assert_never(event)
 
 

@@ -1,5 +1,7 @@
 """Request and reply: only what may be forgotten. What must happen is a fact in the log."""
 
+from typing import Literal
+
 import msgspec
 
 
@@ -21,3 +23,50 @@ class HostScanned(msgspec.Struct, frozen=True, kw_only=True, tag="host_scanned",
 
     host: str
     devices: list[str]
+
+
+class IdentifyDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for the chip of a board to be asked what it is, which resets the board. Subject ``ask.host.{host}.identify``."""
+
+    host: str
+    device: str
+
+
+class Identified(msgspec.Struct, frozen=True, kw_only=True, tag="identified", tag_field="answer"):
+    """What the chip said, or the ``problem``."""
+
+    chip: str | None = None
+    profile: str | None = None
+    problem: str | None = None
+
+
+class HandleDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for a hand on a board's reset line or supply. Subject ``ask.host.{host}.handle``."""
+
+    host: str
+    device: str
+    do: Literal["reset", "download", "power_on", "power_off"]
+    lease_id: str | None = None
+    by: str | None = None
+
+
+class Handled(msgspec.Struct, frozen=True, kw_only=True, tag="handled", tag_field="answer"):
+    """It was done."""
+
+    device: str
+
+
+class WriteSerial(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for ``data`` to be sent to a board. Subject ``ask.host.{host}.write_serial``."""
+
+    host: str
+    device: str
+    data: bytes
+    lease_id: str | None = None
+    by: str | None = None
+
+
+class SerialAccepted(msgspec.Struct, frozen=True, kw_only=True, tag="serial_accepted", tag_field="answer"):
+    """So many bytes were handed to the port."""
+
+    written: int

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from benchwire.events import blueprint, device, document, flash, host, live, session, task
+from benchwire.events import blueprint, device, document, flash, host, lease, live, serial, session, task
 from benchwire.events.event import Event, token
 
 FACTS = "bench.>"
@@ -51,6 +51,7 @@ _DOOR = (OBSERVABILITY,)
 _RUNNER = (AGENT,)
 _DOOR_AND_RUNNER = (OBSERVABILITY, AGENT)
 _BOARDS = (FLASH_AGENT,)
+_EVERYBODY_WITH_BOARDS = (OBSERVABILITY, AGENT, FLASH_AGENT)
 
 CATALOG: tuple[Entry, ...] = (
     Entry(session.SessionRequested, "bench.session.{session_id}.requested", _DOOR_AND_RUNNER),
@@ -96,19 +97,34 @@ CATALOG: tuple[Entry, ...] = (
     Entry(host.HostStopped, "bench.host.{host}.stopped", _BOARDS),
     Entry(device.DeviceAttached, "bench.device.{host}.{device}.attached", _BOARDS),
     Entry(device.DeviceDetached, "bench.device.{host}.{device}.detached", _BOARDS),
-    Entry(device.DeviceLeased, "bench.device.{host}.{device}.leased", _DOOR_AND_RUNNER),
-    Entry(device.DeviceReleased, "bench.device.{host}.{device}.released", _DOOR_AND_RUNNER),
+    Entry(device.DeviceIdentified, "bench.device.{host}.{device}.identified", _BOARDS),
+    Entry(device.DeviceHandled, "bench.device.{host}.{device}.handled", _BOARDS),
+    Entry(device.DeviceLeased, "bench.device.{host}.{device}.leased", _EVERYBODY_WITH_BOARDS),
+    Entry(device.DeviceReleased, "bench.device.{host}.{device}.released", _EVERYBODY_WITH_BOARDS),
+    Entry(lease.LeaseRequested, "bench.lease.{lease_id}.requested", _DOOR_AND_RUNNER),
+    Entry(lease.LeaseOffered, "bench.lease.{lease_id}.offered", _BOARDS),
+    Entry(lease.LeaseWithdrawn, "bench.lease.{lease_id}.withdrawn", _EVERYBODY_WITH_BOARDS),
+    Entry(serial.SerialWritten, "bench.serial.{host}.{device}.written", _BOARDS),
+    Entry(serial.CaptureRequested, "bench.capture.{host}.{capture_id}.requested", _DOOR_AND_RUNNER),
+    Entry(serial.CaptureStopRequested, "bench.capture.{host}.{capture_id}.stop_requested", _DOOR_AND_RUNNER),
+    Entry(serial.CaptureFinished, "bench.capture.{host}.{capture_id}.finished", _BOARDS),
+    Entry(serial.CaptureFailed, "bench.capture.{host}.{capture_id}.failed", _BOARDS),
     Entry(flash.FlashRequested, "bench.flash.{host}.{job_id}.requested", _DOOR_AND_RUNNER),
     Entry(flash.FlashStarted, "bench.flash.{host}.{job_id}.started", _BOARDS),
     Entry(flash.FlashPauseRequested, "bench.flash.{host}.{job_id}.pause_requested", _DOOR_AND_RUNNER),
+    Entry(flash.FlashPauseDeferred, "bench.flash.{host}.{job_id}.pause_deferred", _BOARDS),
     Entry(flash.FlashPaused, "bench.flash.{host}.{job_id}.paused", _BOARDS),
     Entry(flash.FlashResumeRequested, "bench.flash.{host}.{job_id}.resume_requested", _DOOR_AND_RUNNER),
     Entry(flash.FlashResumed, "bench.flash.{host}.{job_id}.resumed", _BOARDS),
+    Entry(flash.FlashThrottleRequested, "bench.flash.{host}.{job_id}.throttle_requested", _DOOR_AND_RUNNER),
+    Entry(flash.FlashThrottled, "bench.flash.{host}.{job_id}.throttled", _BOARDS),
+    Entry(flash.FlashRetried, "bench.flash.{host}.{job_id}.retried", _BOARDS),
     Entry(flash.FlashCompleted, "bench.flash.{host}.{job_id}.completed", _BOARDS),
     Entry(flash.FlashFailed, "bench.flash.{host}.{job_id}.failed", _BOARDS),
     Entry(flash.FlashCancelRequested, "bench.flash.{host}.{job_id}.cancel_requested", _DOOR_AND_RUNNER),
     Entry(flash.FlashCancelled, "bench.flash.{host}.{job_id}.cancelled", _BOARDS),
-    Entry(live.FlashProgress, "live.flash.{host}.{job_id}.progress", _BOARDS),
+    Entry(flash.FlashReported, "bench.flash.{host}.{job_id}.reported", _DOOR),
+    Entry(live.FlashProgress, "live.flash.{host}.{job_id}.progress", (FLASH_AGENT, OBSERVABILITY)),
     Entry(live.SerialLine, "live.serial.{host}.{device}.line", _BOARDS),
     Entry(live.SessionDelta, "live.session.{session_id}.delta", _RUNNER),
     Entry(live.TaskLog, "live.task.{task_id}.log", _RUNNER),
@@ -118,7 +134,7 @@ BY_TYPE: dict[type[Event], Entry] = {entry.event: entry for entry in CATALOG}
 BY_TAG: dict[str, Entry] = {entry.tag: entry for entry in CATALOG}
 
 AnyEvent = session.SessionEvent | task.TaskEvent | blueprint.BlueprintEvent | document.DocumentEvent | host.HostEvent
-AnyEvent |= device.DeviceEvent | flash.FlashEvent | live.LiveEvent
+AnyEvent |= device.DeviceEvent | lease.LeaseEvent | serial.SerialEvent | flash.FlashEvent | live.LiveEvent
 
 
 def subject_of(event: Event) -> str:

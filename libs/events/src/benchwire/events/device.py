@@ -33,8 +33,29 @@ class DeviceDetached(Event, frozen=True, kw_only=True, tag="device_detached"):
     reason: str | None = None
 
 
+class DeviceIdentified(Event, frozen=True, kw_only=True, tag="device_identified"):
+    """The chip itself was asked what it is. ``problem`` says why it gave no answer, or why the answer does not fit."""
+
+    host: str
+    device: str
+    chip: str | None = None
+    profile: str | None = None
+    serial_number: str | None = None
+    flash_bytes: int | None = None
+    problem: str | None = None
+
+
+class DeviceHandled(Event, frozen=True, kw_only=True, tag="device_handled"):
+    """A hand on the board's reset line or supply: ``do`` is ``reset``, ``download``, ``power_on`` or ``power_off``."""
+
+    host: str
+    device: str
+    do: str
+    by: str | None = None
+
+
 class DeviceLeased(Event, frozen=True, kw_only=True, tag="device_leased"):
-    """``holder`` has the board for itself until ``expires_at``."""
+    """``holder`` has the board for itself until ``expires_at``. A second one of the same ``lease_id`` is a renewal."""
 
     host: str
     device: str
@@ -44,7 +65,7 @@ class DeviceLeased(Event, frozen=True, kw_only=True, tag="device_leased"):
 
 
 class DeviceReleased(Event, frozen=True, kw_only=True, tag="device_released"):
-    """The lease ended."""
+    """The lease ended; ``reason`` is ``expired`` when its time was over."""
 
     host: str
     device: str
@@ -52,4 +73,4 @@ class DeviceReleased(Event, frozen=True, kw_only=True, tag="device_released"):
     reason: str | None = None
 
 
-DeviceEvent = DeviceAttached | DeviceDetached | DeviceLeased | DeviceReleased
+DeviceEvent = DeviceAttached | DeviceDetached | DeviceIdentified | DeviceHandled | DeviceLeased | DeviceReleased

@@ -39,4 +39,4 @@ def _value(name: str, kind: Any) -> Any:  # noqa: PLR0911 - one line per kind of
         return AT
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return kind(**{field.name: _value(field.name, field.type) for field in msgspec.structs.fields(kind)})
-    return {str: f"{name}-1", int: 7, float: 1.5, bool: True}.get(kind, "any")
+    return {str: f"{name}-1", int: 7, float: 1.5, bool: True, bytes: b"bytes\x00\xff"}.get(kind, "any")
