@@ -30,6 +30,7 @@ class IdentifyDevice(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str
     device: str
+    lease_id: str | None = None
 
 
 class Identified(msgspec.Struct, frozen=True, kw_only=True, tag="identified", tag_field="answer"):

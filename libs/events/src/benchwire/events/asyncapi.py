@@ -7,20 +7,35 @@ a library knows no service, is given to ``document``: who reads what (``Reader``
 import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from benchwire.events import catalog, codec, tracing
-from benchwire.events.asks import HostScanned, Refused, ScanHost
+from benchwire.events import asks, catalog, codec, tracing
+from benchwire.events.asks import Refused
 from benchwire.events.catalog import CATALOG, FLASH_AGENT, OBSERVABILITY, Entry
 
 VERSION = "3.0.0"
 NATS = "nats"
-SCAN = "ask.host.{host}.scan"
 
 Json = dict[str, Any]
 Kind = type[msgspec.Struct]
+
+
+class Ask(NamedTuple):
+    """What a host's flash agent can be asked: the last token of the subject, the request, and its answer when it is not ``Refused``."""
+
+    verb: str
+    request: Kind
+    answer: Kind
+
+
+ASKS = (
+    Ask("scan", asks.ScanHost, asks.HostScanned),
+    Ask("identify", asks.IdentifyDevice, asks.Identified),
+    Ask("handle", asks.HandleDevice, asks.Handled),
+    Ask("write_serial", asks.WriteSerial, asks.SerialAccepted),
+)
 
 
 class Reader(msgspec.Struct, frozen=True):
@@ -62,6 +77,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 _FACTS = catalog.FACTS.removesuffix(">")
 _WORDS = re.compile(r"[^\w-]+")
+_SNAKE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _TRACE: Json = {
     tracing.TRACEPARENT: {"type": "string", "description": "W3C trace context of the span in which it was written."},
@@ -82,11 +98,12 @@ _OF_SAMPLES: Json = {"type": "object", "properties": _TRACE}
 
 def document(version: str, *, servers: Sequence[Server], readers: Sequence[Reader], faces: Sequence[Face]) -> Json:
     """The whole document."""
-    kinds: list[Kind] = [*(entry.event for entry in CATALOG), ScanHost, HostScanned, Refused]
+    kinds: list[Kind] = [*(entry.event for entry in CATALOG), Refused]
+    kinds += [kind for ask in ASKS for kind in (ask.request, ask.answer)]
     kinds += [kind for face in faces for kind in (*face.sends, *face.takes)]
     payloads, schemas = _schemas(kinds)
     parts = [_of_event(_Part(payloads), entry, readers) for entry in CATALOG]
-    parts += [_of_scan(_Part(payloads)), *(_of_face(_Part(payloads), face) for face in faces)]
+    parts += [*(_of_ask(_Part(payloads), ask) for ask in ASKS), *(_of_face(_Part(payloads), face) for face in faces)]
     return {
         "asyncapi": VERSION,
         "info": {
@@ -182,12 +199,13 @@ def _versioned(entry: Entry) -> Json:
     return {} if entry.version == 1 else {"description": f"Version {entry.version}; older ones are lifted to it."}
 
 
-def _of_scan(part: _Part) -> _Part:
-    """The one thing that is asked: it is answered at once, or forgotten."""
-    name, reply = "ask_scan_host", "ask_scan_host_reply"
-    asked = part.message(ScanHost.__name__, ScanHost)
-    told = [part.message(one.__name__, one) for one in (HostScanned, Refused)]
-    part.channel(name, SCAN, _sentence(ScanHost), [NATS], [asked])
+def _of_ask(part: _Part, ask: Ask) -> _Part:
+    """What is asked is answered at once, or forgotten."""
+    tag = _SNAKE.sub("_", ask.request.__name__).lower()
+    name, reply = f"ask_{tag}", f"ask_{tag}_reply"
+    asked = part.message(ask.request.__name__, ask.request)
+    told = [part.message(one.__name__, one) for one in (ask.answer, Refused)]
+    part.channel(name, f"ask.host.{{host}}.{ask.verb}", _sentence(ask.request), [NATS], [asked])
     part.channel(reply, None, "The answer, on the inbox that the request names.", [NATS], told)
     answer = {
         "channel": {"$ref": f"#/channels/{reply}"},
@@ -195,7 +213,7 @@ def _of_scan(part: _Part) -> _Part:
     }
     for service, action, verb in ((OBSERVABILITY, "send", "asks"), (FLASH_AGENT, "receive", "answers")):
         operation = part.operation(
-            f"{service}.{verb}.scan_host",
+            f"{service}.{verb}.{tag}",
             action=action,
             channel=name,
             what=f"{service} {verb}",

@@ -7,6 +7,7 @@ once, in order, and never has to know.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _PATIENCE_S = 5.0
 _FAREWELL_S = 1.0
+_ENOUGH = 4  # times as many messages as are wanted are read rather than searched
 
 
 class StreamReplaced(Exception):
@@ -110,6 +112,34 @@ async def pending_after(bus: Bus, filter_: str, after: int, *, stream: str = STR
     consumer = await bus.js.add_consumer(stream, _throw_away([filter_], after), timeout=5.0)
     await _forgotten(bus, stream, consumer.name)
     return int(consumer.num_pending or 0)
+
+
+async def newest(bus: Bus, filter_: str, limit: int, *, stream: str = STREAM) -> list[Message]:
+    """The last ``limit`` messages on ``filter_``, oldest first. Raises what NATS raises, and ``Silent``.
+
+    A server tells how many messages a filter has after a given sequence, so the place to read from is searched for, and what lies before
+    it is never read.
+    """
+    async with asyncio.timeout(_PATIENCE_S):
+        state = (await bus.js.stream_info(stream)).state
+    first, last = max(0, state.first_seq - 1), state.last_seq
+    back = limit
+    while (after := max(first, last - back)) > first and await pending_after(
+        bus, filter_, after, stream=stream
+    ) < limit:
+        back *= 8
+    too_late = max(after, last - back // 8)  # fewer than ``limit`` stand behind it
+    while too_late - after > limit and await pending_after(bus, filter_, after, stream=stream) > _ENOUGH * limit:
+        middle = (after + too_late) // 2
+        if await pending_after(bus, filter_, middle, stream=stream) < limit:
+            too_late = middle
+        else:
+            after = middle
+    kept: deque[Message] = deque(maxlen=limit)
+    async with aclosing(held(bus, [filter_], after=after, stream=stream)) as batches:
+        async for batch in batches:
+            kept.extend(batch.messages)
+    return list(kept)
 
 
 async def _check(bus: Bus, stream: str, created: str, after: int) -> None:

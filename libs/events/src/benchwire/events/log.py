@@ -20,6 +20,7 @@ from benchwire.events.event import Event
 from benchwire.events.follow import Message, Silent, held
 
 SILENT = "the log does not answer: NATS is away, or too slow"
+_MOST_PENDING_BYTES = 1 << 20  # nats-py keeps whatever it is given until the server reads it
 _WRONG_LAST_SEQUENCE = (10071, 10164)  # nats-server's JSStreamWrongLastSequence…ErrF
 
 State = TypeVar("State")
@@ -183,6 +184,26 @@ class Log:
             tracing.carry(headers)
             with contextlib.suppress(NatsError, OSError):
                 await self.bus.nc.publish(catalog.subject_of(event), codec.encode(event), headers=headers or None)
+
+    async def samples(self, events: Sequence[Event]) -> int:
+        """Sends samples in their order, as many as the connection takes now; returns how many these were.
+
+        For whoever has more of them than the network may take: the rest is his to keep, and to send later. What counts as sent may still
+        be lost together with the connection.
+        """
+        headers: dict[str, str] = {}
+        tracing.carry(headers)
+        nc, subject, ids = self.bus.nc, "", dict[str, str]()
+        for number, event in enumerate(events):
+            if not self.bus.connected or nc.pending_data_size > _MOST_PENDING_BYTES:
+                return number
+            if not subject or (type(event) is not type(events[number - 1]) or catalog.ids_of(event) != ids):
+                ids, subject = catalog.ids_of(event), catalog.subject_of(event)
+            try:
+                await nc.publish(subject, codec.encode(event), headers=headers or None)
+            except (NatsError, OSError):
+                return number
+        return len(events)
 
     async def last_sequence(self, filter_: str) -> int:
         """The sequence of the newest fact on ``filter_``; 0 when there is none."""
