@@ -21,7 +21,7 @@ packages=(
   bwrap:bubblewrap
   setpriv:util-linux
 )
-test_packages=(chromium:chromium)
+test_packages=(chromium:chromium xtensa-lx106-elf-gcc:gcc-xtensa-lx106)
 
 python_of() {
   local candidate

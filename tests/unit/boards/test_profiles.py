@@ -5,7 +5,7 @@ import re
 import pytest
 
 from benchwire.boards import profile as profiles
-from benchwire.boards.profile import EspImage, Esptool, Module, Profile, Pyocd, Qemu, UnknownProfile
+from benchwire.boards.profile import EspImage, Esptool, Module, NotSimulated, Profile, Pyocd, Qemu, UnknownProfile
 
 
 @pytest.fixture(params=profiles.names())
@@ -28,8 +28,19 @@ def test_no_two_profiles_share_a_name_or_an_alias() -> None:
 
 
 def test_an_unknown_profile_is_refused_with_the_names_that_exist() -> None:
-    with pytest.raises(UnknownProfile, match=r"no board profile is called 'z80'; there are esp32c3, stm32f405"):
+    with pytest.raises(
+        UnknownProfile, match=r"no board profile is called 'z80'; there are esp32, esp32c3, .*stm32f405"
+    ):
         profiles.load("z80")
+
+
+def test_a_board_that_nothing_simulates_is_refused_where_a_simulation_is_needed() -> None:
+    assert profiles.load_simulated("esp32c3").name == "esp32c3"
+    assert "esp32" not in profiles.simulated_names()
+    with pytest.raises(
+        NotSimulated, match=r"for esp32 honestly.*choose one of esp32c3, .*flash an image that you built"
+    ):
+        profiles.load_simulated("esp32")
 
 
 def test_the_memory_of_a_profile_is_that_of_its_linker_script(profile: Profile) -> None:
@@ -63,13 +74,15 @@ def test_qemu_gets_no_semihosting_no_devices_and_its_own_fence() -> None:
 
 
 def test_an_image_is_flashed_where_the_chip_boots_from() -> None:
-    stm32, esp32c3 = profiles.load("stm32f405"), profiles.load("esp32c3")
+    stm32 = profiles.load("stm32f405")
     assert isinstance(stm32.driver, Pyocd)
     assert stm32.driver.address == stm32.memory["FLASH"].origin
-    assert isinstance(esp32c3.driver, Esptool)
-    assert isinstance(esp32c3.image, EspImage)
-    assert (esp32c3.driver.chip, esp32c3.driver.offset) == (esp32c3.image.chip, 0)
-    assert esp32c3.driver.flash_size in esp32c3.image.arguments
+    for name, offset in {"esp32": 0x1000, "esp32s3": 0, "esp32c3": 0}.items():
+        profile = profiles.load(name)
+        assert isinstance(profile.driver, Esptool)
+        assert isinstance(profile.image, EspImage)
+        assert (profile.driver.chip, profile.driver.offset) == (profile.image.chip, offset)
+        assert profile.driver.flash_size in profile.image.arguments
 
 
 def test_a_missing_tool_is_said_with_its_package(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:

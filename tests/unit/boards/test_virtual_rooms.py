@@ -107,6 +107,11 @@ class Bench:
         return {"running": True}
 
 
+class StrappedBench(Bench):
+    async def strap(self, mode: ResetMode) -> None:
+        self.asked.append(("strap", mode))
+
+
 async def ask(path: Path, *lines: str) -> list[dict[str, Any]]:
     reader, writer = await asyncio.open_unix_connection(path)
     try:
@@ -139,6 +144,16 @@ async def test_commands_reach_the_board_and_are_answered_in_order(tmp_path: Path
     assert names_in(tmp_path) == []
 
 
+async def test_a_strapping_pin_is_held_where_there_is_one(tmp_path: Path) -> None:
+    with_pin = StrappedBench()
+    async with control_socket(tmp_path / "c", with_pin):
+        held, sideways = await ask(
+            tmp_path / "c", '{"do":"strap","mode":"download"}', '{"do":"strap","mode":"sideways"}'
+        )
+    assert (held["ok"], sideways["ok"]) == (True, False)
+    assert with_pin.asked == [("strap", "download")]
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
@@ -146,6 +161,7 @@ async def test_commands_reach_the_board_and_are_answered_in_order(tmp_path: Path
         ("[]", "one JSON object per line"),
         ('{"do":"dance"}', "unknown command 'dance'"),
         ('{"do":"reset","mode":"sideways"}', "the mode of a reset"),
+        ('{"do":"strap","mode":"download"}', "no strapping pin"),
         ('{"do":"power","on":1}', "power needs"),
         ('{"do":"fault"}', "a fault needs"),
         ('{"do":"fault","kind":"unheard-of"}', "no such fault"),
@@ -230,3 +246,25 @@ async def test_a_host_that_flushes_its_input_still_gets_what_comes_after(tmp_pat
                 except BlockingIOError:
                     await asyncio.sleep(0.001)
         os.close(fd)
+
+
+async def test_whoever_took_the_line_last_has_it_alone_until_they_leave(tmp_path: Path) -> None:
+    first: list[bytes] = []
+    second: list[bytes] = []
+    arrived: list[bytes] = []
+    with Uart.open(tmp_path / "tty") as uart:
+        uart.on_receive(arrived.append)
+        with uart.taken(first.append) as one:
+            uart.write(b"a")
+            with uart.taken(second.append) as other:
+                uart.write(b"b")
+                one.send(b"lost")
+                other.send(b"heard")
+                assert (one.is_held, other.is_held) == (False, True)
+            uart.write(b"c")
+            one.send(b"again")
+        uart.write(b"d")
+        fd = os.open(tmp_path / "tty", os.O_RDWR | os.O_NOCTTY)
+        assert os.read(fd, 16) == b"d"
+        os.close(fd)
+    assert (first, second, arrived) == ([b"a", b"c"], [b"b"], [b"heard", b"again"])

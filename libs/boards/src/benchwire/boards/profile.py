@@ -31,6 +31,17 @@ class UnknownProfile(LookupError):
         self.name = name
 
 
+class NotSimulated(ValueError):
+    """Firmware for this board can be built and flashed, but not tested before."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"no simulator runs firmware for {name} honestly, and a task tests before it flashes; "
+            f"choose one of {', '.join(simulated_names())}, or flash an image that you built yourself"
+        )
+        self.name = name
+
+
 class Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A memory region of the linker script: where it starts and how many bytes firmware may use."""
 
@@ -72,6 +83,14 @@ class EspImage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
 
     chip: str
     arguments: list[str]
+
+
+class Uf2Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="uf2"):
+    """The loadable bytes, which begin at ``address``, as a UF2 file for chips of ``family``; erased by sectors of so many bytes."""
+
+    family: int
+    address: int
+    sector_bytes: int
 
 
 class Qemu(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="qemu"):
@@ -122,8 +141,24 @@ class Esptool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
     note: str = ""
 
 
+class Uf2(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="uf2"):
+    """Flashed by copying a UF2 file onto the drive as which its boot loader shows itself.
+
+    ``board_id`` is what the drive says of itself in INFO_UF2.TXT. A plain binary belongs at ``address``, the start of flash.
+    """
+
+    board_id: str
+    family: int
+    address: int
+    sector_bytes: int
+    note: str = ""
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One kind of board. ``support`` and ``linker_script`` are paths below ``profiles/``; sizes in bytes."""
+    """One kind of board. ``support`` and ``linker_script`` are paths below ``profiles/``; sizes in bytes.
+
+    ``simulator`` is None for a board whose firmware nothing but the board itself runs honestly.
+    """
 
     name: str
     title: str
@@ -136,9 +171,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     memory: dict[str, Region]
     flash: Flash
     compiler: Compiler
-    image: BinImage | EspImage
-    simulator: Qemu | Module
-    driver: Pyocd | Esptool
+    image: BinImage | EspImage | Uf2Image
+    simulator: Qemu | Module | None = None
+    driver: Pyocd | Esptool | Uf2
 
     def __post_init__(self) -> None:
         for file in (*self.support, self.linker_script):
@@ -160,7 +195,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         name = f'-DBOARD_NAME="{self.name}"'
         return [
             self.compiler.gcc, *self.compiler.cflags, *CFLAGS, name, f"-I{include}", *sources,
-            *LDFLAGS, "-T", linker_script, "-lgcc", "-o", output,
+            *LDFLAGS, f"-L{include}", "-T", linker_script, "-lgcc", "-o", output,
         ]  # fmt: skip
 
 
@@ -196,8 +231,21 @@ def load(name: str) -> Profile:
     raise UnknownProfile(name)
 
 
+def simulated_names() -> tuple[str, ...]:
+    """The names of the profiles whose firmware can be simulated: those that a firmware task may have."""
+    return tuple(name for name, profile in _profiles().items() if profile.simulator is not None)
+
+
+def load_simulated(name: str) -> Profile:
+    """As ``load``, for a board whose firmware is to be simulated. Raises ``NotSimulated``, too."""
+    profile = load(name)
+    if profile.simulator is None:
+        raise NotSimulated(profile.name)
+    return profile
+
+
 def missing(profile: Profile) -> list[Missing]:
-    """What this host lacks to build and simulate for the profile; empty when it can do both."""
+    """What this host lacks to build for the profile, and to simulate where that can be done; empty when nothing."""
     compiler = profile.compiler
     lacking = [
         Missing(tool, compiler.package, f"compiles for {profile.name}")

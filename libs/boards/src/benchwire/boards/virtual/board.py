@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -23,6 +23,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     profile: str
     run_dir: Path
     flash_file: Path
+    current_uf2: bool = False  # a UF2 drive shows what the flash holds; the RP2040's own does not
 
     @property
     def tty(self) -> Path:
@@ -33,6 +34,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     def control(self) -> Path:
         """The control socket."""
         return self.run_dir / f"{self.name}.control"
+
+    @property
+    def drive(self) -> Path:
+        """The folder in which the drive of a UF2 loader appears."""
+        return self.run_dir / f"{self.name}.drive"
 
     @property
     def record(self) -> Path:
@@ -62,6 +68,36 @@ class Board(Protocol):
 
     def status(self) -> dict[str, Any]:
         """What is going on: `running`, `powered`, `flash_sha256` and what else the board can tell; JSON types only."""
+
+
+@runtime_checkable
+class Strapped(Protocol):
+    """What a board with a strapping pin can do beside."""
+
+    async def strap(self, mode: ResetMode) -> None:
+        """Hold the pin, or ("run") let it go. While it is held, every reset and power-on is one into the loader."""
+
+
+@runtime_checkable
+class Networked(Protocol):
+    """What a board tells whose serial port can be reached over the network, too. URLs as pyserial takes them."""
+
+    @property
+    def socket(self) -> str:
+        """A plain TCP connection: bytes, and no control lines."""
+
+    @property
+    def rfc2217(self) -> str:
+        """RFC 2217: bytes, and the adapter's DTR and RTS."""
+
+
+@runtime_checkable
+class Mounted(Protocol):
+    """What a board tells whose loader looks like a drive."""
+
+    @property
+    def drive(self) -> str:
+        """Path at which the drive is there while the board is in its loader."""
 
 
 class BoardModule(Protocol):

@@ -3,6 +3,7 @@
 {"do": "status"}                          -> {"ok": true, "running": true, "flash_sha256": "...", ...}
 {"do": "reset"}                           -> {"ok": true}       boots what the flash holds
 {"do": "reset", "mode": "download"}       -> {"ok": true}       stays in the chip's loader, where it has one
+{"do": "strap", "mode": "download"}       -> {"ok": true}       holds the strapping pin; "run" lets it go
 {"do": "power", "on": false}              -> {"ok": true}
 {"do": "fault", "kind": "disconnect"}     -> {"ok": true}       each board says which faults it knows
 anything it can't do                      -> {"ok": false, "error": "a sentence"}
@@ -13,11 +14,11 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
-from benchwire.boards.virtual.board import Board, BoardError
+from benchwire.boards.virtual.board import Board, BoardError, ResetMode, Strapped
 from benchwire.boards.virtual.connections import Connections
 
 # sun_path of a Linux unix socket address holds 108 bytes with the closing zero
@@ -97,10 +98,11 @@ async def obey(board: Board, command: dict[str, Any]) -> dict[str, Any]:
         case {"do": "status"}:
             return board.status()
         case {"do": "reset", **rest}:
-            mode = rest.get("mode", "run")
-            if mode not in ("run", "download"):
-                raise BoardError(f'the mode of a reset is "run" or "download", not {mode!r}')
-            await board.reset(mode)
+            await board.reset(_mode(rest))
+        case {"do": "strap", **rest}:
+            if not isinstance(board, Strapped):
+                raise BoardError("this board has no strapping pin")
+            await board.strap(_mode(rest))
         case {"do": "power", "on": bool(on)}:
             await board.power(on)
         case {"do": "power"}:
@@ -110,8 +112,15 @@ async def obey(board: Board, command: dict[str, Any]) -> dict[str, Any]:
         case {"do": "fault"}:
             raise BoardError('a fault needs a "kind"')
         case _:
-            raise BoardError(f"unknown command {command.get('do')!r}; known are status, reset, power and fault")
+            raise BoardError(f"unknown command {command.get('do')!r}; known are status, reset, strap, power and fault")
     return {}
+
+
+def _mode(command: dict[str, Any]) -> ResetMode:
+    mode = command.get("mode", "run")
+    if mode not in ("run", "download"):
+        raise BoardError(f'the mode of a reset is "run" or "download", not {mode!r}')
+    return cast("ResetMode", mode)
 
 
 def _refusal(sentence: str) -> bytes:

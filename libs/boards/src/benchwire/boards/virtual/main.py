@@ -13,15 +13,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from benchwire.boards.virtual.board import Board, BoardError, BoardModule, Place
+from benchwire.boards.virtual.board import Board, BoardError, BoardModule, Mounted, Networked, Place
 from benchwire.boards.virtual.control import check_path, control_socket
 from benchwire.boards.virtual.registry import BoardRecord, is_alive, read_records, registered, serial_number_of
 from benchwire.boards.virtual.uart import Uart
 
 # Imported on demand: a board need not bring the other kinds' libraries.
 BOARD_MODULES = {
-    "stm32f405": "benchwire.boards.virtual.stm32.board",
-    "esp32c3": "benchwire.boards.virtual.esp32c3.board",
+    "stm32f405": "benchwire.boards.virtual.cortexm.board",
+    "stm32f103": "benchwire.boards.virtual.cortexm.board",
+    "stm32l475": "benchwire.boards.virtual.cortexm.board",
+    "nrf51822": "benchwire.boards.virtual.cortexm.board",
+    "esp32": "benchwire.boards.virtual.esp.board",
+    "esp32s3": "benchwire.boards.virtual.esp.board",
+    "esp32c3": "benchwire.boards.virtual.esp.board",
+    "rp2040": "benchwire.boards.virtual.rp2040.board",
 }
 
 # The name is part of file names and of event subjects.
@@ -40,14 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         place = _place(arguments)
         # A crashing emulator is an ordinary sight on a test bench; nobody wants its memory on disk.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        asyncio.run(run(place))
+        asyncio.run(run(place, dict(arguments.label)))
     except BoardError as error:
         print(f"benchwire-virtual-board: {error}", file=sys.stderr)  # noqa: T201 - a command's own output
         return 1
     return 0
 
 
-async def run(place: Place) -> None:
+async def run(place: Place, labels: dict[str, str]) -> None:
     """Plug the board in, serve until told to stop or unplugged, and leave nothing behind but its flash file."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -56,7 +62,7 @@ async def run(place: Place) -> None:
     module = cast("BoardModule", importlib.import_module(BOARD_MODULES[place.profile]))
     with Uart.open(place.tty) as uart:
         async with module.open_board(place, uart) as board, control_socket(place.control, board):
-            with registered(_record(place, board), place.run_dir):
+            with registered(_record(place, board, labels), place.run_dir):
                 print(f"ready {place.name} tty={place.tty} probe={board.probe or '-'}", flush=True)  # noqa: T201
                 await _first_of(stop, board.unplugged)
 
@@ -79,8 +85,19 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--name", required=True, help="letters, digits, - and _; names its files and its serial number")
     parser.add_argument("--run-dir", required=True, type=Path, help="where it registers; a short path")
     parser.add_argument("--flash-file", type=Path, help="where its flash survives (default RUN_DIR/NAME.flash)")
+    parser.add_argument(
+        "--label", action="append", default=[], type=_label, metavar="KEY=VALUE", help="such as rack=2; may be repeated"
+    )
     parser.add_argument("--die-with-parent", action="store_true", help="end when the process that started it ends")
+    parser.add_argument("--current-uf2", action="store_true", help="a UF2 drive also shows what the flash holds")
     return parser.parse_args(argv)
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"a label is KEY=VALUE, and {text!r} is not")
+    return key, value
 
 
 def _place(arguments: argparse.Namespace) -> Place:
@@ -89,7 +106,13 @@ def _place(arguments: argparse.Namespace) -> Place:
     run_dir = arguments.run_dir.absolute()
     run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     flash_file = (arguments.flash_file or run_dir / f"{arguments.name}.flash").absolute()
-    place = Place(name=arguments.name, profile=arguments.profile, run_dir=run_dir, flash_file=flash_file)
+    place = Place(
+        name=arguments.name,
+        profile=arguments.profile,
+        run_dir=run_dir,
+        flash_file=flash_file,
+        current_uf2=arguments.current_uf2,
+    )
     check_path(place.control)
     for record in read_records(run_dir):
         if record.name == place.name and is_alive(record.pid):
@@ -99,7 +122,7 @@ def _place(arguments: argparse.Namespace) -> Place:
     return place
 
 
-def _record(place: Place, board: Board) -> BoardRecord:
+def _record(place: Place, board: Board, labels: dict[str, str]) -> BoardRecord:
     return BoardRecord(
         name=place.name,
         profile=place.profile,
@@ -108,6 +131,10 @@ def _record(place: Place, board: Board) -> BoardRecord:
         probe=board.probe,
         control=str(place.control),
         pid=os.getpid(),
+        labels=labels,
+        socket=board.socket if isinstance(board, Networked) else None,
+        rfc2217=board.rfc2217 if isinstance(board, Networked) else None,
+        drive=board.drive if isinstance(board, Mounted) else None,
     )
 
 

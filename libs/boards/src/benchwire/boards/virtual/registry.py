@@ -21,6 +21,10 @@ class BoardRecord(msgspec.Struct, frozen=True, kw_only=True):
     probe: str | None  # unique id for pyocd, e.g. "remote:127.0.0.1:5601"; None when it has no debug probe
     control: str  # path of its control socket
     pid: int
+    socket: str | None = None  # its serial port over TCP, "socket://127.0.0.1:40001"; None when it has no such port
+    rfc2217: str | None = None  # the same with DTR and RTS, "rfc2217://127.0.0.1:40002"
+    drive: str | None = None  # path at which its UF2 drive is there while it is in its loader
+    labels: dict[str, str] = {}  # what a lab says of it, for those who ask for any board with a camera
 
 
 def serial_number_of(name: str) -> str:

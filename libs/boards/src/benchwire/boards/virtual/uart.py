@@ -1,4 +1,8 @@
-"""The serial port of a virtual board: a pty that the board owns and any serial program opens."""
+"""The serial port of a virtual board: a pty that the board owns and any serial program opens.
+
+A board may bring other ends of the same line, such as a TCP port. There is one cable: whoever took it last has it,
+and hears and is heard alone, until they leave; the pty has it when nobody took it.
+"""
 
 import asyncio
 import os
@@ -9,6 +13,24 @@ from pathlib import Path
 from typing import Self
 
 BUFFER_BYTES = 16 * 1024
+
+
+class Taken:
+    """The line in the hands of somebody other than the pty."""
+
+    def __init__(self, uart: "Uart", hear: Callable[[bytes], None]) -> None:
+        self.hear = hear
+        self._uart = uart
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nobody else took the line since."""
+        return self._uart.is_held_by(self)
+
+    def send(self, data: bytes) -> None:
+        """Bytes for the board; lost when somebody else has the line."""
+        if self.is_held:
+            self._uart.deliver(data)
 
 
 class Uart:
@@ -25,6 +47,7 @@ class Uart:
         self._buffer_bytes = buffer_bytes
         self._pending = bytearray()
         self._receive: Callable[[bytes], None] | None = None
+        self._takers: list[Taken] = []
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -56,6 +79,9 @@ class Uart:
 
     def write(self, data: bytes) -> None:
         """Print `data`, from the event loop. Never blocks."""
+        if self._takers:
+            self._takers[-1].hear(data)
+            return
         self._pending += data
         self._flush()
         excess = len(self._pending) - self._buffer_bytes
@@ -63,13 +89,32 @@ class Uart:
             del self._pending[:excess]
             self.dropped_bytes += excess
 
+    @contextmanager
+    def taken(self, hear: Callable[[bytes], None]) -> Iterator[Taken]:
+        """Take the line away from whoever has it; `hear` gets what the board prints, and must not block."""
+        taken = Taken(self, hear)
+        self._takers.append(taken)
+        try:
+            yield taken
+        finally:
+            self._takers.remove(taken)
+
+    def is_held_by(self, taken: Taken) -> bool:
+        """Whether this is the one who took the line last."""
+        return bool(self._takers) and self._takers[-1] is taken
+
+    def deliver(self, data: bytes) -> None:
+        """Bytes arrive at the board."""
+        if data and self._receive is not None:
+            self._receive(data)
+
     def _readable(self) -> None:
         try:
             data = os.read(self._master_fd, 64 * 1024)
         except BlockingIOError:
             return
-        if data and self._receive is not None:
-            self._receive(data)
+        if not self._takers:
+            self.deliver(data)
 
     def _flush(self) -> None:
         while self._pending:

@@ -1,8 +1,9 @@
 /*
  * STM32F405 / F407: USART1 on PA9 (TX) and PA10 (RX), 115200 8N1, core on the internal 16 MHz oscillator (HSI) as after reset.
- * Registers: reference manual RM0090 (RCC 7.3, GPIO 8.4, USART 30.6); SysTick: ARMv7-M Architecture Reference Manual B3.3.
+ * Registers: reference manual RM0090 (RCC 7.3, GPIO 8.4, USART 30.6).
  */
 #include "board.h"
+#include "cortexm_systick.h"
 
 #define REGISTER(address) (*(volatile uint32_t *)(address))
 
@@ -29,14 +30,6 @@
 #define USART_CR1_TE (1u << 3)
 #define USART_CR1_UE (1u << 13)
 
-#define SYST_CSR REGISTER(0xE000E010u)
-#define SYST_RVR REGISTER(0xE000E014u)
-#define SYST_CVR REGISTER(0xE000E018u)
-#define SYST_CSR_ENABLE (1u << 0)
-#define SYST_CSR_TICKINT (1u << 1)
-#define SYST_CSR_CLKSOURCE (1u << 2)
-#define SYST_CSR_COUNTFLAG (1u << 16)
-
 #define HSI_HZ 16000000u
 #define SIMULATED_HZ 168000000u /* QEMU's netduinoplus2 runs SysTick at this rate, whatever RCC is told */
 #define BAUD 115200u
@@ -44,9 +37,6 @@
 /* Nothing here waits for ever: the simulator's RCC reads 0, so a loop on a ready flag would never end there. */
 #define READY_TURNS 10000u
 #define ROOM_TURNS 200000u /* at least 50 ms at 16 MHz; a byte takes 87 us */
-
-/* At most 50 ms at a time: 24 bits of SysTick at 168 MHz are 99 ms. */
-#define SLICE_MS 50u
 
 static uint32_t ticks_per_ms = HSI_HZ / 1000u;
 
@@ -94,32 +84,10 @@ int uart_getc_nonblocking(void)
 }
 
 /*
- * SysTick wakes a sleeping core, so a waiting board costs the simulator's host next to nothing. Exact on the HSI, and exact in the
- * simulator because board_init() saw which of the two it is; wrong by the ratio of the clocks in firmware that switches to the PLL.
+ * Exact on the HSI, and exact in the simulator because board_init() saw which of the two it is; wrong by the ratio of the clocks in
+ * firmware that switches to the PLL.
  */
-static void wait_ticks(uint32_t ticks)
-{
-    SYST_RVR = ticks - 1u;
-    SYST_CVR = 0u; /* any write clears the counter and COUNTFLAG */
-    SYST_CSR = SYST_CSR_CLKSOURCE | SYST_CSR_TICKINT | SYST_CSR_ENABLE;
-    for (;;) {
-        /* With interrupts masked, one that arrives between the test and the sleep is pending and ends the sleep at once. */
-        __asm__ volatile("cpsid i" ::: "memory");
-        if ((SYST_CSR & SYST_CSR_COUNTFLAG) != 0u) {
-            break;
-        }
-        __asm__ volatile("wfi\n cpsie i" ::: "memory");
-    }
-    SYST_CSR = 0u;
-    __asm__ volatile("cpsie i" ::: "memory");
-}
-
 void delay_ms(uint32_t ms)
 {
-    while (ms != 0u) {
-        uint32_t slice_ms = ms < SLICE_MS ? ms : SLICE_MS;
-
-        wait_ticks(slice_ms * ticks_per_ms);
-        ms -= slice_ms;
-    }
+    systick_delay(ms, ticks_per_ms);
 }

@@ -1,0 +1,1 @@
+"""Virtual Cortex-M boards that untouched pyocd flashes and whose firmware runs."""

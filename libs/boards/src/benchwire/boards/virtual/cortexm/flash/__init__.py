@@ -1,0 +1,1 @@
+"""Flash controllers: each with the rules of its reference manual."""

@@ -1,0 +1,103 @@
+"""What is wrong with a board, because a test asked for it.
+
+{"kind": "mute"}                         no answers and no output
+{"kind": "wrong_chip", "chip": "esp32"}  the loader says that it is this chip
+{"kind": "bad_md5", "times": 1}          so many answers to the question for a digest of the flash are wrong
+{"kind": "bad_sector", "address": A}     the flash sector with this address can't be erased or programmed
+{"kind": "flip_bit", "address": A}       one bit ("bit", 0) of this byte comes out wrong the next time it is programmed
+{"kind": "drop", "after_bytes": N}       the cable goes after so many more bytes from the host
+{"kind": "slow", "bytes_per_s": N}       limits the loader's line in both directions (0: no limit)
+{"kind": "unplug"}                       pulls the cable
+
+A power cycle ends all of them but a slow line.
+"""
+
+import asyncio
+from typing import Any
+
+from benchwire.boards.virtual.board import BoardError, integer
+from benchwire.boards.virtual.esp.chips import CHIPS, Identity
+from benchwire.boards.virtual.esp.nor import Nor, NorError
+
+KINDS = ("bad_md5", "bad_sector", "drop", "flip_bit", "mute", "slow", "unplug", "wrong_chip")
+
+
+class Faults:
+    """The faults of one board. `unplugged` is set when its cable is gone."""
+
+    def __init__(self, nor: Nor) -> None:
+        self.unplugged = asyncio.Event()
+        self.muted = False
+        self.bytes_per_s = 0
+        self.identity: Identity | None = None  # what the loader pretends to be
+        self._nor = nor
+        self._bad_md5s = 0
+        self._bytes_to_drop: int | None = None
+
+    def begin(self, kind: str, arguments: dict[str, Any]) -> None:
+        """Raises `BoardError` for a fault or arguments that make no sense."""
+        match kind:
+            case "mute":
+                self.muted = True
+            case "wrong_chip":
+                self.identity = _identity(arguments.get("chip"))
+            case "bad_md5":
+                self._bad_md5s = _counted(arguments | {"times": arguments.get("times", 1)}, "times")
+            case "bad_sector" | "flip_bit":
+                self._spoil_flash(kind, arguments)
+            case "drop":
+                self._bytes_to_drop = _counted(arguments, "after_bytes")
+            case "slow":
+                self.bytes_per_s = _counted(arguments, "bytes_per_s")
+            case "unplug":
+                self.unplugged.set()
+            case _:
+                raise BoardError(f"unknown fault {kind!r}; this board knows {', '.join(KINDS)}")
+
+    def end(self) -> None:
+        """The power was cycled."""
+        self.muted = False
+        self.identity = None
+        self._bad_md5s = 0
+        self._bytes_to_drop = None
+        self._nor.mend()
+
+    def arrived(self, data: bytes) -> bytes:
+        """What of the bytes that the host sent gets to the chip: all, or those before the cable went."""
+        if self._bytes_to_drop is None:
+            return data
+        data = data[: self._bytes_to_drop]
+        self._bytes_to_drop -= len(data)
+        if self._bytes_to_drop == 0:
+            self.unplugged.set()
+        return data
+
+    def told_md5(self, digest: bytes) -> bytes:
+        """The digest that the loader answers instead of `digest`."""
+        if self._bad_md5s == 0:
+            return digest
+        self._bad_md5s -= 1
+        return bytes(byte ^ 0xFF for byte in digest)
+
+    def _spoil_flash(self, kind: str, arguments: dict[str, Any]) -> None:
+        address = integer(arguments, "address")
+        try:
+            if kind == "bad_sector":
+                self._nor.fail_at(address)
+            else:
+                self._nor.flip_when_programmed(address, integer({"bit": 0} | arguments, "bit"))
+        except NorError as error:
+            raise BoardError(str(error)) from error
+
+
+def _identity(chip: object) -> Identity:
+    if not isinstance(chip, str) or chip not in CHIPS:
+        raise BoardError(f'this fault needs a "chip", one of {", ".join(CHIPS)}; got {chip!r}')
+    return CHIPS[chip].identity
+
+
+def _counted(arguments: dict[str, Any], key: str) -> int:
+    number = integer(arguments, key)
+    if number < 0:
+        raise BoardError(f"{key} can't be negative")
+    return number
