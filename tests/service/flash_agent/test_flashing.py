@@ -246,7 +246,7 @@ def worker_of(agent: asyncio.subprocess.Process) -> psutil.Process | None:
 async def test_a_board_that_is_plugged_in_is_told_and_one_that_is_pulled_too(lab: Lab) -> None:
     async with lab.agent():
         started = await lab.fact(host.HostStarted)
-        assert started.drivers == ["esptool", "pyocd"]
+        assert started.drivers == ["esptool", "pyocd", "uf2"]
         await lab.plug(ESP, "esp-1")
         there = await lab.fact(device.DeviceAttached, device="esp-1")
         assert (there.profile, there.driver, there.virtual) == (ESP, "esptool", True)

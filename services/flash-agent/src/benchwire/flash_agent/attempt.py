@@ -6,10 +6,9 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import msgspec
-import serial
 
 from benchwire.flash_agent import bench
-from benchwire.flash_agent.errors import DeviceGone, FlashError, ResetFailed
+from benchwire.flash_agent.errors import DeviceGone, FlashError
 from benchwire.flash_agent.inventory import Board
 from benchwire.flash_agent.tools.process import Tool, working
 from benchwire.flash_agent.tools.worker_protocol import (
@@ -19,9 +18,12 @@ from benchwire.flash_agent.tools.worker_protocol import (
     EsptoolOrder,
     FlashState,
     Paused,
+    PauseDeferred,
+    PyocdOrder,
     Resumed,
     Saying,
     Stage,
+    Throttled,
     Verified,
 )
 
@@ -36,6 +38,8 @@ class Wishes:
     def __init__(self) -> None:
         self.cancel = asyncio.Event()
         self.pause: bool | None = None  # None while nobody asked
+        self.max_bytes_per_s: int | None = None
+        self.throttles = 0  # how often somebody asked for a limit
         self.changed = asyncio.Event()
 
     def ask(self, *, cancel: bool = False, pause: bool | None = None) -> None:
@@ -44,6 +48,12 @@ class Wishes:
             self.cancel.set()
         if pause is not None:
             self.pause = pause
+        self.changed.set()
+
+    def throttle(self, max_bytes_per_s: int | None) -> None:
+        """A new limit, other than that of the order; None lifts it."""
+        self.max_bytes_per_s = max_bytes_per_s
+        self.throttles += 1
         self.changed.set()
 
 
@@ -92,7 +102,7 @@ class Attempt:
     async def run(self) -> Outcome:
         """Flashes, verifies, boots."""
         try:
-            async with self._port_lent():
+            async with self._board.turn, self._port_lent():
                 await self._with_tool()
         except FlashError as error:
             return self._broken(error)
@@ -111,31 +121,13 @@ class Attempt:
 
     @contextlib.asynccontextmanager
     async def _port_lent(self) -> AsyncIterator[None]:
-        """The tool has the serial port for itself, if it needs it; afterwards the monitor reads again, whatever happened."""
-        console = self._board.console
-        if not self._shares_port or console is None:
+        """The tool has the serial port for itself, if it needs it, and the board is in its loader, if it needs that."""
+        if isinstance(self._order, PyocdOrder):
             yield
             return
-        console.release()
-        try:
-            await self._into_loader()
+        goes_back = lambda: self.flash_state == "untouched"  # noqa: E731 - read when the tool is through
+        async with bench.in_loader(self._board, goes_back=goes_back, lends_port=self._shares_port):
             yield
-        finally:
-            if not self._board.gone.is_set() and not console.is_open:
-                await console.resume(timeout_s=0.5)
-                if self.flash_state == "untouched":
-                    await self._back_to_before()
-
-    async def _into_loader(self) -> None:
-        if self._board.device.control is not None:
-            await bench.reset(self._board.device.control, "download")
-
-    async def _back_to_before(self) -> None:
-        """Nothing was changed: the board runs on with what it had."""
-        try:
-            await self._pull_reset(None)
-        except ResetFailed as error:
-            log.warning("%s stays in its loader: %s", self._board.device.name, error)
 
     async def _with_tool(self) -> None:
         async with working(self._order, self._image, limits_s=self._limits_s) as tool:
@@ -155,7 +147,7 @@ class Attempt:
                 self._verified_by = saying.verified_by
                 await self._heard(At(flash_state="complete", stage="resetting"))
                 await self._boot(tool)
-            case At() | Paused() | Resumed() | Done():
+            case At() | Paused() | PauseDeferred() | Resumed() | Throttled() | Done():
                 await self._heard(saying)
 
     async def _boot(self, tool: Tool) -> None:
@@ -164,31 +156,21 @@ class Attempt:
         if console is not None and not await console.resume():
             log.warning("%s boots without a monitor: its port is not free", self._board.device.name)
         if self._shares_port:
-            await self._pull_reset(self._job_id)
+            await bench.lay_hand(self._board, "reset", job_id=self._job_id, is_esp=True)
         elif console is not None:
             console.booting(self._job_id)
         await tool.tell("go")
 
-    async def _pull_reset(self, job_id: str | None) -> None:
-        device, console = self._board.device, self._board.console
-        if console is not None:
-            console.booting(job_id)
-        if device.control is not None:
-            await bench.reset(device.control, "run")
-            return
-        try:
-            if console is None:
-                raise ResetFailed("the board has no port to reset it through")
-            await console.pull_reset()
-        except (serial.SerialException, OSError) as error:
-            raise ResetFailed(f"the board could not be reset: {error}") from error
-
     async def _watch(self, tool: Tool) -> None:
         """Brings wishes to the tool, and ends it when it does not end by itself, or when its board is gone."""
         gone = asyncio.create_task(self._board.gone.wait())
+        throttles = 0
         try:
             while not self._board.gone.is_set() and not self._wishes.cancel.is_set():
                 self._wishes.changed.clear()
+                if self._wishes.throttles > throttles:
+                    throttles = self._wishes.throttles
+                    await tool.tell("throttle", max_bytes_per_s=self._wishes.max_bytes_per_s)
                 await tool.tell("pause" if self._wishes.pause else "resume")
                 changed = asyncio.create_task(self._wishes.changed.wait())
                 try:

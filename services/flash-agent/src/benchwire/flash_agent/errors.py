@@ -1,5 +1,7 @@
 """What can go wrong with a flash job. Each error has a ``code`` for programs; its text is a sentence for a person."""
 
+from datetime import datetime
+
 
 class FlashError(Exception):
     """A job cannot be done, or not to its end."""
@@ -23,6 +25,27 @@ class DeviceGone(FlashError):
 
     def __init__(self, device: str) -> None:
         super().__init__(f"{device} vanished while it was being flashed; plug it in and flash it again")
+
+
+class LeasedToAnother(FlashError):
+    """Somebody else has the board for themselves."""
+
+    code = "device_leased"
+
+    def __init__(self, device: str, holder: str, expires_at: datetime) -> None:
+        super().__init__(
+            f"{device} is leased to {holder} until {expires_at:%Y-%m-%d %H:%M:%S} UTC; wait until it is given back, or ask for a lease of "
+            "your own and name it"
+        )
+
+
+class TimedOut(FlashError):
+    """The job took longer than whoever asked for it would wait."""
+
+    code = "timed_out"
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"the job was not done within {timeout_s:g} s of its first start, and was stopped")
 
 
 class NoDriver(FlashError):
@@ -49,8 +72,14 @@ class ImageRefused(FlashError):
     code = "image_refused"
 
 
+class NoPartition(FlashError):
+    """The board has no partition of that name, or no partition table that could tell. Nothing was written."""
+
+    code = "no_partition"
+
+
 class ResetFailed(FlashError):
-    """The board could not be put into its loader, or not be started."""
+    """A hand on the board had no effect: it could not be reset, brought into its loader, or switched."""
 
     code = "reset_failed"
 
@@ -80,3 +109,68 @@ class ToolSilent(FlashError):
 
     def __init__(self, stage: str, limit_s: float) -> None:
         super().__init__(f"the flash tool reported nothing for {limit_s:g} s while {stage}, and was stopped")
+
+
+class SerialError(Exception):
+    """A board cannot be written to. Has a ``code`` and a sentence, as a ``FlashError`` has."""
+
+    code = "serial_failed"
+
+
+class PortBusy(SerialError):
+    """A flash tool has the port."""
+
+    code = "port_busy"
+
+    def __init__(self, device: str) -> None:
+        super().__init__(f"a flash tool has the serial port of {device}; wait until its work is over")
+
+
+class PortClosed(SerialError):
+    """The port is not open."""
+
+    code = "port_closed"
+
+    def __init__(self, device: str, why: str) -> None:
+        super().__init__(f"{device} cannot be written to: {why}")
+
+
+class NoPort(SerialError):
+    """The board has no serial port, or none that is known."""
+
+    code = "no_port"
+
+    def __init__(self, device: str) -> None:
+        super().__init__(f"{device} has no serial port that could be written to")
+
+
+class WriteTooLong(SerialError):
+    """More than is written at once."""
+
+    code = "too_long"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"{limit_bytes} bytes are written at once at most; send the rest in further pieces")
+
+
+class WriteBroke(SerialError):
+    """Only a part was written; ``why`` says how much."""
+
+    code = "write_broke"
+
+    def __init__(self, device: str, wanted_bytes: int, why: str) -> None:
+        super().__init__(f"{device} was not sent all of {wanted_bytes} bytes: {why}")
+
+
+# What may be gone when the same is tried again: a bad contact, a disturbed line, a machine under load. Not what is wrong with the request.
+TRANSIENT = frozenset(
+    {"connect_failed", "connection_lost", "write_failed", "verify_failed", ToolDied.code, ToolSilent.code}
+)
+# What stays as it is until somebody asks for something else, or does something about the board.
+LASTING = frozenset(
+    {
+        DeviceNotAttached.code, DeviceGone.code, LeasedToAnother.code, TimedOut.code, NoDriver.code, WrongBoard.code, ImageMissing.code,
+        ImageRefused.code, NoPartition.code, ResetFailed.code, "wrong_chip", "chip_protected", "cannot_verify", "cannot_erase",
+        "option_refused", "ambiguous_drive", "cancelled",
+    }
+)  # fmt: skip

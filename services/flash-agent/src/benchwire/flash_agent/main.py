@@ -3,24 +3,28 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-import msgspec
-
 from benchwire.events import service, settings
-from benchwire.events.asks import HostScanned, Refused, ScanHost
+from benchwire.events.blobs import Blobs
 from benchwire.events.bus import Bus, connected
 from benchwire.events.host import HostStarted, HostStopped
 from benchwire.events.log import Log, LogUnavailable
 from benchwire.events.presence import Presence, Present
 from benchwire.events.projection import Projection
-from benchwire.flash_agent import probes, queries
+from benchwire.flash_agent import queries
+from benchwire.flash_agent.captures import Captures
+from benchwire.flash_agent.finding.places import Places
+from benchwire.flash_agent.granting import Granting
+from benchwire.flash_agent.hands import Hands
+from benchwire.flash_agent.identifying import Identifying
 from benchwire.flash_agent.inventory import Inventory
 from benchwire.flash_agent.projection import schema
+from benchwire.flash_agent.run import Means
 from benchwire.flash_agent.settings import Settings
 from benchwire.flash_agent.tools.drivers import DRIVERS
 from benchwire.flash_agent.worker import Worker
+from benchwire.flash_agent.writing import Writing
 
 log = logging.getLogger(__name__)
 
@@ -37,47 +41,53 @@ async def serve() -> None:
     """Runs until cancelled. Raises what ``service.run`` explains: wrong settings, no NATS, a projection in use."""
     wanted = settings.load(Settings)
     host = wanted.name
+    places = await asyncio.to_thread(Places, wanted)
     async with connected(wanted, name=f"{NAME} {host}") as bus:
         projection = Projection(bus, wanted.projection_file, schema(host))
         async with projection.running():
-            await _on_this_host(bus, projection, wanted, host)
+            await _on_this_host(bus, projection, wanted, host, places)
 
 
-async def _on_this_host(bus: Bus, projection: Projection, wanted: Settings, host: str) -> None:
+async def _on_this_host(bus: Bus, projection: Projection, wanted: Settings, host: str, places: Places) -> None:
     facts = Log(bus)
     version = service.version_of("benchwire-flash-agent")
     present = Present(service=NAME, name=host, version=version, pid=os.getpid())
-    told = await projection.read(queries.attached)
+    told, identified = await projection.read(queries.attached), await projection.read(queries.identified)
     started = HostStarted(timestamp=datetime.now(UTC), host=host, version=version, drivers=list(DRIVERS))
     await facts.append(started)
     stopped = _Stopped(facts, host)
     try:
         async with asyncio.TaskGroup() as tasks:
-            inventory = Inventory(facts, host, probes.sources(wanted.virtual_dir), told, tasks)
+            inventory = Inventory(facts, host, places.sources, told=told, identified=identified, tasks=tasks)
+            places.in_use, places.look = inventory.in_use, inventory.look_now
+            tasks.create_task(places.watch(), name="places")
+            await places.known()
             await inventory.scan()
-            worker = Worker(bus, facts, projection, inventory, host, ack_wait_s=wanted.ack_wait_s)
+            granting = Granting(facts, projection, host)
+            means = Means(
+                log=facts, blobs=Blobs(bus), inventory=inventory, granting=granting,
+                tools=asyncio.Semaphore(wanted.max_tools), pause_limit_s=wanted.pause_limit_s,
+            )  # fmt: skip
+            worker = Worker(bus, projection, host, means, ack_wait_s=wanted.ack_wait_s)
+            writing = Writing(facts, inventory, host, granting.refusal)
+            captures = Captures(bus, facts, inventory, host, wanted.captures_dir)
             stopped.interrupted = worker.interrupted
+            projection.on_commit(granting.heard)
             projection.on_commit(worker.heard)
+            tasks.create_task(granting.run(), name="granting")
+            identifying = Identifying(facts, host, inventory, granting.refusal, automatic=wanted.identify == "on")
+            hands = Hands(facts, host, inventory, granting.refusal, identifying)
+            tasks.create_task(identifying.run(), name="identifying")
             tasks.create_task(inventory.watch(), name="inventory")
             tasks.create_task(worker.run(), name="worker")
-            async with (
-                Presence(bus).announced(present),
-                bus.serving(NAME, version, {f"ask.host.{host}.scan": _scanning(inventory, host)}),
-            ):
+            tasks.create_task(captures.run(), name="captures")
+            answers = hands.endpoints() | {f"ask.host.{host}.write_serial": writing.write}
+            # Whoever sees that this host is there may ask it at once.
+            async with bus.serving(NAME, version, answers), Presence(bus).announced(present):
                 log.info("host %s is ready", host)
                 await asyncio.Event().wait()
     finally:
         await stopped.tell()
-
-
-def _scanning(inventory: Inventory, host: str) -> Callable[[bytes], Awaitable[msgspec.Struct]]:
-    async def scan(body: bytes) -> msgspec.Struct:
-        asked = msgspec.json.decode(body, type=ScanHost)
-        if asked.host != host:
-            return Refused(code="wrong_host", detail=f"this is {host}, not {asked.host}")
-        return HostScanned(host=host, devices=await inventory.scan())
-
-    return scan
 
 
 class _Stopped:

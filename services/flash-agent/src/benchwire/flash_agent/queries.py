@@ -1,26 +1,15 @@
 """What can be read from this host's rows."""
 
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
 import msgspec
 from sqlite_utils import Database
 
-from benchwire.events.device import DeviceAttached
-
-
-class JobRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as it stands; times are ISO 8601 in UTC."""
-
-    job_id: str
-    device: str
-    status: str
-    attempt: int
-    digest: str
-    size_bytes: int
-    requested_at: str
-    ended_at: str | None
-    outcome: str | None
-
-
-_JOB = "SELECT job_id, device, status, attempt, digest, size_bytes, requested_at, ended_at, outcome FROM jobs "
+from benchwire.events.device import DeviceAttached, DeviceIdentified
+from benchwire.events.lease import LeaseRequested
+from benchwire.flash_agent.lease import Board, Held, Standing, Wanted
 
 
 def attached(db: Database) -> dict[str, DeviceAttached]:
@@ -30,26 +19,74 @@ def attached(db: Database) -> dict[str, DeviceAttached]:
     return {fact.device: fact for fact in facts}
 
 
-def queue(db: Database) -> list[JobRow]:
-    """The jobs that are not over, oldest first."""
-    return _jobs(db, "WHERE ended_at IS NULL ORDER BY sequence")
+def identified(db: Database) -> dict[str, DeviceIdentified]:
+    """What the chips of attached devices said since they were plugged in, by the device's name."""
+    rows = db.conn.execute("SELECT identified FROM devices WHERE attached = 1 AND identified IS NOT NULL")
+    facts = [msgspec.json.decode(row[0], type=DeviceIdentified) for row in rows]
+    return {fact.device: fact for fact in facts}
 
 
-def has_to_wait(db: Database, job_id: str) -> bool:
-    """Whether the job is open, and so is one that was asked for earlier on its device."""
+def comes_again(db: Database, job_id: str) -> bool:
+    """Whether the job is open, and so is one of its device that goes before it because it had begun or was asked for earlier."""
     row = db.conn.execute(
-        "SELECT EXISTS (SELECT 1 FROM jobs mine JOIN jobs other ON other.device = mine.device AND other.sequence < mine.sequence"
-        " WHERE mine.job_id = ? AND mine.ended_at IS NULL AND other.ended_at IS NULL)",
+        "SELECT EXISTS (SELECT 1 FROM jobs mine JOIN jobs other ON other.device = mine.device AND other.open"
+        " WHERE mine.job_id = ? AND mine.open AND (other.begun > mine.begun OR"
+        " (other.begun = mine.begun AND other.sequence < mine.sequence AND other.priority >= mine.priority)))",
         (job_id,),
     ).fetchone()
     return bool(row[0])
 
 
-def history(db: Database, *, limit: int = 100) -> list[JobRow]:
-    """The jobs that are over, newest first."""
-    return _jobs(db, f"WHERE ended_at IS NOT NULL ORDER BY sequence DESC LIMIT {int(limit)}")
+def standing(db: Database, host: str) -> Standing:
+    """The boards of this host, and who waits for boards; everything that leases are decided on."""
+    return Standing(
+        host=host,
+        boards=[_board(row) for row in db.conn.execute(_BOARDS)],
+        waiting=_wanted(db.conn.execute(_WAITING)),
+        offered=_wanted(db.conn.execute(_OFFERED, (host,))),
+    )
 
 
-def _jobs(db: Database, rest: str) -> list[JobRow]:
-    rows = db.conn.execute(_JOB + rest).fetchall()
-    return [JobRow(**dict(zip(JobRow.__struct_fields__, row, strict=True))) for row in rows]
+def held(db: Database, device: str) -> Held | None:
+    """The lease of a board, which may have run out a moment ago; None when it has none."""
+    row = db.conn.execute("SELECT lease_id, holder, expires_at FROM devices WHERE device = ?", (device,)).fetchone()
+    return None if row is None else _held(*row)
+
+
+_WAITING = "SELECT request, until, device FROM leases WHERE state = 'waiting' ORDER BY sequence"
+_OFFERED = "SELECT request, until, device FROM leases WHERE state = 'offered' AND host = ? ORDER BY sequence"
+_BOARDS = """
+SELECT d.device, d.attached, d.profile, d.fact, d.flash_state, d.used, d.lease_id, d.holder, d.expires_at,
+    EXISTS (SELECT 1 FROM jobs j WHERE j.open AND j.device = d.device),
+    (SELECT l.reason FROM leases l WHERE l.lease_id = d.lease_id AND l.state = 'withdrawn')
+FROM devices d ORDER BY d.device
+"""
+
+
+def _board(row: tuple[Any, ...]) -> Board:
+    device, attached, profile, fact, flash_state, used, lease_id, holder, expires_at, busy, withdrawn = row
+    return Board(
+        device=device,
+        attached=bool(attached),
+        profile=profile,
+        labels=msgspec.json.decode(fact, type=DeviceAttached).labels,
+        held=_held(lease_id, holder, expires_at, withdrawn),
+        busy=bool(busy),
+        doubtful=flash_state in ("partial", "complete_unverified"),
+        used=used,
+    )
+
+
+def _held(lease_id: str | None, holder: str, expires_at: str, withdrawn: str | None = None) -> Held | None:
+    if lease_id is None:
+        return None
+    return Held(lease_id=lease_id, holder=holder, expires_at=datetime.fromisoformat(expires_at), withdrawn=withdrawn)
+
+
+def _wanted(rows: Iterable[tuple[bytes, str, str | None]]) -> list[Wanted]:
+    return [
+        Wanted(
+            asked=msgspec.json.decode(request, type=LeaseRequested), until=datetime.fromisoformat(until), device=device
+        )
+        for request, until, device in rows
+    ]

@@ -14,16 +14,16 @@ from benchwire.flash_agent.tools.worker_protocol import At
 class Reporter:
     """Sends what the meter gives, for the time of ``running``."""
 
-    def __init__(self, log: Log, of: Names) -> None:
+    def __init__(self, log: Log, of: Names, *, attempt: int = 1) -> None:
         self._log = log
-        self._meter = Meter(of)
+        self._meter = Meter(of, attempt=attempt)
         self._news = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
 
     def heard(self, at: At) -> None:
         """The tool is there now."""
-        self._meter.heard(at, now_s=asyncio.get_running_loop().time())
+        self._meter.heard(at)
         if self._meter.is_waiting:
             self._quiet.clear()
             self._news.set()

@@ -3,6 +3,9 @@
 import re
 import socket
 from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
 
 from benchwire.events.event import MAX_TOKEN_BYTES, token
 from benchwire.events.settings import NatsSettings
@@ -17,14 +20,22 @@ def host_name() -> str:
 class Settings(NatsSettings, frozen=True, kw_only=True):
     """``data`` is the directory of the lab on this machine; ``host`` is the name under which this host's boards are known.
 
-    Virtual boards register in ``virtual_dir``; without it, only real ones are looked for. The job of an agent that was killed comes again
-    ``ack_wait_s`` seconds after it was heard of last.
+    Virtual boards register in ``virtual_dir``; without it, only real ones are looked for. ``boards`` is the file in which a person says what is
+    plugged in. ``probes`` says whether debug probes are looked for (``auto``: where there is USB), ``identify`` whether a board of which nobody
+    said what it is is asked, which resets it. The job of an agent that was killed comes again
+    ``ack_wait_s`` seconds after it was heard of last. Up to ``max_tools`` flash tools run at the same time; a job that holds for longer than
+    ``pause_limit_s`` is cancelled.
     """
 
     data: Path = Path("data")
     host: str = ""
     virtual_dir: Path | None = None
+    boards: Path | None = None
+    probes: Literal["auto", "on", "off"] = "auto"
+    identify: Literal["on", "off"] = "on"
     ack_wait_s: float = 10.0
+    max_tools: Annotated[int, msgspec.Meta(ge=1)] = 16
+    pause_limit_s: float = 1800.0
 
     @property
     def name(self) -> str:
@@ -35,3 +46,8 @@ class Settings(NatsSettings, frozen=True, kw_only=True):
     def projection_file(self) -> Path:
         """Where the projection lies."""
         return self.data / "flash-agent" / "projection.sqlite"
+
+    @property
+    def captures_dir(self) -> Path:
+        """Where what boards print is kept until a capture of it is over."""
+        return self.data / "flash-agent" / "captures"

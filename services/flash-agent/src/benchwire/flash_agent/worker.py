@@ -1,71 +1,58 @@
-"""Takes flash jobs off this host's queue: side by side over devices, one after the other on each."""
+"""Takes flash jobs off this host's queue: side by side over devices, one after the other on each, those of higher priority first."""
 
 import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime
-from typing import get_args
 
 import msgspec
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from benchwire.events import codec, flash, queue, tracing
-from benchwire.events.blobs import Blobs
 from benchwire.events.bus import Bus
 from benchwire.events.catalog import filter_of, ids_of
-from benchwire.events.event import Event
-from benchwire.events.log import Contended, Log, LogUnavailable, Recorded
+from benchwire.events.log import Recorded
 from benchwire.events.projection import Projection
-from benchwire.flash_agent import commands, job, queries
-from benchwire.flash_agent.attempt import Attempt, Broke, Outcome, Stopped, Succeeded, Wishes
+from benchwire.flash_agent import queries
 from benchwire.flash_agent.errors import FlashError
-from benchwire.flash_agent.inventory import Board, Inventory
-from benchwire.flash_agent.preparing import Prepared, prepared
-from benchwire.flash_agent.reporter import Reporter
-from benchwire.flash_agent.tools.worker_protocol import At, EsptoolOrder, Paused, Resumed, Saying, Stage
+from benchwire.flash_agent.run import Means, Run
 
 log = logging.getLogger(__name__)
 
-_EVENTS: Sequence[type[Event]] = get_args(flash.FlashEvent)
 _UNREACHABLE = (NatsError, OSError, TimeoutError)
 _LOOK_AGAIN_S = 1.0
 
-Decision = Callable[[job.Job], Event | None]
-
 
 class Held(msgspec.Struct):
-    """A job that the queue gave to this agent: the newest delivery of it, and what is wanted of it."""
+    """A job that the queue gave to this agent, and the newest delivery of it."""
 
-    request: flash.FlashRequested
-    event_id: str | None
+    run: Run
     delivery: Msg
-    wishes: Wishes
-    attempt: Attempt | None = None
 
     @property
-    def names(self) -> commands.Names:
-        """What every fact of the job carries."""
-        return commands.Names(host=self.request.host, job_id=self.request.job_id, device=self.request.device)
+    def place(self) -> int:
+        """Where its request stands in the log."""
+        return int(self.delivery.metadata.sequence.stream)
+
+    @property
+    def rank(self) -> tuple[bool, int, int]:
+        """Its place in the queue of its device: the smallest goes first."""
+        return not self.run.has_begun, -self.run.request.priority, self.place
 
 
 class Worker:
-    """``limits_s`` is how long a flash tool may be silent, by stage; ``ack_wait_s`` after how long an agent that was killed is given up."""
+    """``ack_wait_s`` is after how long an agent that was killed is given up, and its jobs come to the next."""
 
     def __init__(
-        self, bus: Bus, log_: Log, projection: Projection, inventory: Inventory, host: str, *,
-        limits_s: Mapping[Stage, float] | None = None, ack_wait_s: float = queue.ACK_WAIT_S,
-    ) -> None:  # fmt: skip
+        self, bus: Bus, projection: Projection, host: str, means: Means, *, ack_wait_s: float = queue.ACK_WAIT_S
+    ) -> None:
         self._bus = bus
-        self._log = log_
         self._projection = projection
-        self._blobs = Blobs(bus)
-        self._inventory = inventory
         self._host = host
-        self._limits_s = limits_s
+        self._means = means
         self._ack_wait_s = ack_wait_s
         self._held: dict[str, Held] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -109,7 +96,7 @@ class Worker:
         if held is not None:  # a beat was lost, and the queue gave it again
             held.delivery = delivery
             return
-        held = Held(event, (delivery.headers or {}).get(codec.MSG_ID), delivery, Wishes())
+        held = Held(Run(self._means, event, (delivery.headers or {}).get(codec.MSG_ID)), delivery)
         self._held[event.job_id] = held
         tasks.create_task(self._see_through(held), name=event.job_id)
 
@@ -124,180 +111,93 @@ class Worker:
 
     def heard(self, events: Sequence[Recorded]) -> None:
         """What the log says about jobs; for ``Projection.on_commit``."""
-        self._moved.set()
-        self._moved = asyncio.Event()
+        self._wake()
         for one in events:
             held = self._held.get(getattr(one.event, "job_id", ""))
             if held is None:
                 continue
             match one.event:
                 case flash.FlashCancelRequested():
-                    held.wishes.ask(cancel=True)
+                    held.run.wishes.ask(cancel=True)
                     self._settling.put_nowait(held)
                 case flash.FlashPauseRequested():
-                    held.wishes.ask(pause=True)
+                    held.run.wishes.ask(pause=True)
                 case flash.FlashResumeRequested():
-                    held.wishes.ask(pause=False)
+                    held.run.wishes.ask(pause=False)
+                case flash.FlashThrottleRequested(max_bytes_per_s=limit):
+                    held.run.wishes.throttle(limit)
 
     async def _settling_cancels(self) -> None:
         """A job that waits for its device need not wait to be cancelled."""
         while True:
             held = await self._settling.get()
-            with tracing.within(held.delivery.headers, **ids_of(held.request)):
-                await self._decide(held, lambda state, of=held.names: commands.cancel_waiting(state, of, now=_now()))  # type: ignore[misc]
+            with tracing.within(held.delivery.headers, **ids_of(held.run.request)):
+                await held.run.end_if_cancelled()
 
     # -- one job
 
     async def _see_through(self, held: Held) -> None:
-        with tracing.work("handle flash_requested", held.delivery.headers, **ids_of(held.request)):
+        with tracing.work("handle flash_requested", held.delivery.headers, **ids_of(held.run.request)):
             await self._seen_through(held)
         await self._finished(held)
 
     async def _seen_through(self, held: Held) -> None:
+        run = held.run
+        self._settling.put_nowait(held)  # a cancel that came before the request was taken was heard by nobody
         try:
-            await self._is_next(held)
-            async with self._turns[held.request.device]:
-                await self._work(held)
+            await self._in_turn(held)
         except asyncio.CancelledError:
-            if held.attempt is not None:
-                self.interrupted.append(f"{held.request.job_id} (flash {held.attempt.flash_state})")
+            if run.flash_state is not None:
+                self.interrupted.append(f"{run.names.job_id} (flash {run.flash_state})")
             raise
         except Exception as error:
-            log.exception("%s met a fault of the flash agent itself", held.request.job_id)
-            state = held.attempt.flash_state if held.attempt is not None else None
-            await self._decide(held, _failing(held.names, FlashError(f"fault of the flash agent: {error!r}"), state))
+            log.exception("%s met a fault of the flash agent itself", run.names.job_id)
+            await run.fail(FlashError(f"fault of the flash agent: {error!r}"))
+
+    async def _in_turn(self, held: Held) -> None:
+        while not held.run.is_over:
+            await self._is_next(held)
+            async with self._turns[held.run.names.device]:
+                # One of higher priority may have come while another had the device.
+                if not await self._has_to_wait(held):
+                    await held.run.work()
+                    return
 
     async def _is_next(self, held: Held) -> None:
-        """Returns when every job that was asked for earlier on the same device is over.
-
-        What a killed agent had comes again only when its time to acknowledge has run out, so a newer request may be here first. Were
-        it done first, the board would end up with the older image.
-        """
-        place, job_id = held.delivery.metadata.sequence.stream, held.request.job_id
-        self._settling.put_nowait(held)  # a cancel that came before the request was taken was heard by nobody
+        """Returns when no other job of the device goes first, or when it was cancelled."""
         while True:
             moved = self._moved
-            known = self._projection.state.applied >= place
-            if known and not await self._projection.read(lambda db: queries.has_to_wait(db, job_id)):
+            known = self._projection.state.applied >= held.place
+            if held.run.is_over or (known and not await self._has_to_wait(held)):
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_AGAIN_S):
                     await moved.wait()
 
+    async def _has_to_wait(self, held: Held) -> bool:
+        """Whether another job of the device goes first: one that is here, or one that will come again.
+
+        What a killed agent had comes again only when its time to acknowledge has run out, so a newer request may be here first. Were it
+        done first, the board would end up with the older image, or two jobs would be at work on it by what the log says. What is not here
+        and was asked for later is not waited for, whatever its priority: the queue gives only so many at once.
+        """
+        of = held.run.names
+        rivals = (one for one in self._held.values() if one.run.names.device == of.device)
+        if any(one.rank < held.rank for one in rivals):
+            return True
+        return await self._projection.read(lambda db: queries.comes_again(db, of.job_id))
+
+    def _wake(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
+
     async def _finished(self, held: Held) -> None:
-        del self._held[held.request.job_id]
+        del self._held[held.run.names.job_id]
+        self._wake()
         with contextlib.suppress(*_UNREACHABLE):  # then it comes again, and is seen to be over
             await held.delivery.ack()
-
-    async def _work(self, held: Held) -> None:
-        of = held.names
-        if (await self._decide(held, lambda _: None)).is_over:
-            return
-        try:
-            ready = await prepared(held.request, self._inventory, self._blobs)
-        except FlashError as error:
-            await self._decide(held, _failing(of, error, None))
-            return
-        driver = "esptool" if isinstance(ready.order, EsptoolOrder) else "pyocd"
-        state = await self._decide(
-            held,
-            lambda one: commands.start(one, of, driver=driver, total_bytes=len(ready.image), now=_now()),
-        )
-        if state.is_over:
-            return
-        if held.wishes.pause is None:  # what came since the start is newer
-            held.wishes.ask(pause=state.pause_asked)
-        began_s = asyncio.get_running_loop().time()
-        with tracing.span("flash", device=of.device):
-            outcome = await self._attempted(held, ready)
-        duration_s = asyncio.get_running_loop().time() - began_s
-        await self._decide(held, _ending(of, outcome, len(ready.image), duration_s))
-        held.attempt = None
-
-    async def _attempted(self, held: Held, ready: Prepared) -> Outcome:
-        reporter = Reporter(self._log, held.names)
-
-        async def heard(saying: Saying) -> None:
-            match saying:
-                case At():
-                    reporter.heard(saying)
-                    if saying.stage == "resetting":  # all of it is told before the board speaks
-                        await reporter.told()
-                case Paused():
-                    await self._decide(held, lambda state: commands.pause(state, held.names, now=_now()))
-                case Resumed():
-                    await self._decide(held, lambda state: commands.resume(state, held.names, now=_now()))
-                case _:
-                    pass
-
-        held.attempt = Attempt(
-            job_id=held.request.job_id,
-            board=ready.board,
-            order=ready.order,
-            image=ready.image,
-            wishes=held.wishes,
-            heard=heard,
-            limits_s=self._limits_s,
-        )
-        async with reporter.running():
-            outcome = await held.attempt.run()
-            if isinstance(outcome, Broke):
-                return await self._explained(held, ready.board, outcome)
-            await reporter.told()
-            return outcome
-
-    async def _explained(self, held: Held, board: Board, broke: Broke) -> Outcome:
-        """A tool notices a pulled cable before the next look at the ports does, and calls it by other names."""
-        await self._inventory.scan()
-        if board.gone.is_set() and held.attempt is not None:
-            return held.attempt.gone()
-        return broke
-
-    async def _decide(self, held: Held, decide: Decision) -> job.Job:
-        """The job after a decision about it. However long the log is away: what happened to a board has to be told."""
-        request = held.request
-        while True:
-            try:
-                decided = await self._log.decide(
-                    _EVENTS,
-                    job.NEW,
-                    job.evolve,
-                    decide,
-                    caused_by=held.event_id,
-                    host=request.host,
-                    job_id=request.job_id,
-                )
-            except (LogUnavailable, Contended, *_UNREACHABLE) as error:
-                log.warning("%s: the log cannot be written, trying again: %s", request.job_id, error)
-                await asyncio.sleep(0.5)
-            else:
-                return decided.state
 
 
 async def _left_alone(delivery: Msg) -> None:
     with contextlib.suppress(*_UNREACHABLE):  # then it comes again, and is left alone again
         await delivery.term()
-
-
-def _failing(of: commands.Names, error: FlashError, flash_state: str | None) -> Decision:
-    log.warning("%s: %s", of.job_id, error)
-    tracing.failed(str(error))
-    return lambda state: commands.fail(
-        state, of, code=error.code, error=str(error), flash_state=flash_state, now=_now()
-    )
-
-
-def _ending(of: commands.Names, outcome: Outcome, total_bytes: int, duration_s: float) -> Decision:
-    match outcome:
-        case Succeeded(verified_by=by):
-            return lambda state: commands.complete(
-                state, of, total_bytes=total_bytes, duration_s=duration_s, verified_by=by, now=_now()
-            )
-        case Broke(error=error, flash_state=flash_state):
-            return _failing(of, error, flash_state)
-        case Stopped(flash_state=flash_state):
-            return lambda state: commands.cancel(state, of, flash_state=flash_state, now=_now())
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -1,12 +1,16 @@
 """From a board and a request to a tool's order."""
 
+from collections.abc import Sequence
+
 from benchwire.boards import profile as profiles
 from benchwire.events.flash import FlashRequested
 from benchwire.flash_agent.errors import NoDriver, WrongBoard
 from benchwire.flash_agent.probes import Device
-from benchwire.flash_agent.tools.worker_protocol import AnyOrder, EsptoolOrder, PyocdOrder
+from benchwire.flash_agent.tools import chips
+from benchwire.flash_agent.tools.pieces import Piece
+from benchwire.flash_agent.tools.worker_protocol import AnyOrder, EsptoolOrder, PyocdOrder, Segment, Uf2Order
 
-DRIVERS = ("esptool", "pyocd")
+DRIVERS = ("esptool", "pyocd", "uf2")
 
 REAL_BAUD = 460800  # all bridges of the table can do it, and stubs too; the ROM itself stays at 115200
 
@@ -23,33 +27,73 @@ def profile_of(device: Device, request: FlashRequested) -> profiles.Profile | No
     return known or asked
 
 
-def order_for(device: Device, profile: profiles.Profile | None, request: FlashRequested) -> AnyOrder:
+def order_for(
+    device: Device, profile: profiles.Profile | None, request: FlashRequested, pieces: Sequence[Piece]
+) -> AnyOrder:
     """What the tool is told. Raises ``NoDriver``."""
-    driver = None if profile is None else profile.driver
-    flash_bytes = None if profile is None else profile.flash.size_bytes
-    size_bytes = request.image.size_bytes
-    if isinstance(driver, profiles.Pyocd):
-        if device.probe is None:
-            raise NoDriver(f"{device.name} is flashed through a debug probe, and none is known for it")
-        return PyocdOrder(
-            address=request.address,
-            size_bytes=size_bytes,
-            flash_bytes=flash_bytes,
-            probe=device.probe,
-            target=driver.target,
-        )
-    if isinstance(driver, profiles.Esptool) or (driver is None and device.driver == "esptool"):
-        if device.port is None:
-            raise NoDriver(f"{device.name} is flashed through a serial port, and none is known for it")
-        return EsptoolOrder(
-            address=request.address,
-            size_bytes=size_bytes,
-            flash_bytes=flash_bytes,
-            port=device.port,
-            # A pty has no modem lines: a virtual board is put into its loader through its control socket.
-            before="no-reset" if device.virtual else "default-reset",
-            chip=None if driver is None else driver.chip,
-            boot_address=None if driver is None else driver.offset,
-            baud=115200 if device.virtual else REAL_BAUD,
-        )
+    segments = [Segment(one.address, len(one.data), one.partition) for one in pieces]
+    match None if profile is None else profile.driver:
+        case profiles.Pyocd() as driver if profile is not None:
+            return _pyocd(device, profile, driver, request, segments)
+        case profiles.Uf2() as driver if profile is not None:
+            return _uf2(device, profile, driver, request, segments)
+        case profiles.Esptool() | None as driver if driver is not None or device.driver == "esptool":
+            return _esptool(device, profile, driver, request, segments)
     raise NoDriver(f"{device.name} cannot be flashed: its kind of board is not known; name a profile in the request")
+
+
+def _pyocd(
+    device: Device, profile: profiles.Profile, driver: profiles.Pyocd, request: FlashRequested, segments: list[Segment]
+) -> PyocdOrder:
+    if device.probe is None:
+        raise NoDriver(f"{device.name} is flashed through a debug probe, and none is known for it")
+    return PyocdOrder(
+        segments=segments,
+        flash_bytes=profile.flash.size_bytes,
+        erase=request.options.erase,
+        max_bytes_per_s=request.max_bytes_per_s,
+        probe=device.probe,
+        target=driver.target,
+        chip=chips.chip_of(profile.name, driver.target),
+    )
+
+
+def _uf2(
+    device: Device, profile: profiles.Profile, driver: profiles.Uf2, request: FlashRequested, segments: list[Segment]
+) -> Uf2Order:
+    return Uf2Order(
+        segments=segments,
+        flash_bytes=profile.flash.size_bytes,
+        erase=request.options.erase,
+        max_bytes_per_s=request.max_bytes_per_s,
+        board_id=driver.board_id,
+        family=driver.family,
+        sector_bytes=driver.sector_bytes,
+        drive=device.drive,
+    )
+
+
+def _esptool(
+    device: Device, profile: profiles.Profile | None, driver: profiles.Esptool | None, request: FlashRequested,
+    segments: list[Segment],
+) -> EsptoolOrder:  # fmt: skip
+    if device.port is None:
+        raise NoDriver(f"{device.name} is flashed through a serial port, and none is known for it")
+    # A pty has no modem lines, and a lab may have others: then the board is brought into its loader before the tool begins.
+    in_loader = device.virtual or bool(device.hooks.download)
+    return EsptoolOrder(
+        segments=segments,
+        flash_bytes=None if profile is None else profile.flash.size_bytes,
+        erase=request.options.erase,
+        max_bytes_per_s=request.max_bytes_per_s,
+        port=device.port,
+        before="no-reset" if in_loader else "default-reset",
+        chip=None if driver is None else driver.chip,
+        boot_address=None if driver is None else driver.offset,
+        baud=115200 if device.virtual else REAL_BAUD,
+        flash_size=request.options.flash_size,
+        flash_mode=request.options.flash_mode,
+        flash_freq=request.options.flash_freq,
+        compress=request.options.compress,
+        stub=request.options.stub,
+    )

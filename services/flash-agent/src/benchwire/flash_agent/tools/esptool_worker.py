@@ -4,44 +4,82 @@ The only module that imports esptool. It is GPL software, which the agent talks 
 and its blocking calls can only be ended by ending the process.
 """
 
+import contextlib
 import hashlib
-import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import serial
-from esptool.cmds import attach_flash, detect_chip, detect_flash_size, run_stub, write_flash
+from esptool.cmds import attach_flash, detect_chip, detect_flash_size, run_stub
 from esptool.util import FatalError, flash_size_bytes
 
-from benchwire.flash_agent.errors import ImageRefused
-from benchwire.flash_agent.tools import images
-from benchwire.flash_agent.tools.worker import Owner, ToolError, run
+from benchwire.flash_agent.errors import FlashError, ImageRefused, NoPartition
+from benchwire.flash_agent.tools import esp_writing, images, partitions
+from benchwire.flash_agent.tools.pieces import Piece
+from benchwire.flash_agent.tools.worker import Owner, ToolError, pieces_of, run
 from benchwire.flash_agent.tools.worker_protocol import EsptoolOrder
 
 ROM_BAUD = 115200
+VERIFY_BYTES = 1 << 20  # what the chip is asked for the MD5 of at once: a second or two, in which nobody can be heard
+
+serial.protocol_handler_packages.insert(0, "benchwire.flash_agent.tools.ports")
 
 
 def flash(order: EsptoolOrder, image: bytes, owner: Owner) -> None:
     """Writes and verifies ``image``; the port is closed when the owner hears that it is verified."""
-    verified_by = ""
-    try:
+    with _told_by_code(order, owner):
         with detect_chip(order.port, ROM_BAUD, order.before) as rom:
-            _check_chip(rom, order)
-            esp = run_stub(rom)
-            attach_flash(esp)
-            _check_image(esp, order, image)
-            if order.baud != ROM_BAUD and esp.IS_STUB:
-                esp.change_baud(order.baud)
-            verified_by = _written(esp, order, image, owner)
-    except ImageRefused as error:
+            verified_by = _flash(rom, order, pieces_of(order, image), owner)
+        owner.keep_alive = None
+    owner.verified(verified_by)
+
+
+def _flash(rom: Any, order: EsptoolOrder, pieces: list[Piece], owner: Owner) -> str:
+    _check_chip(rom, order, pieces)
+    esp = run_stub(rom) if order.stub else rom
+    attach_flash(esp)
+    if order.baud != ROM_BAUD and esp.IS_STUB:
+        esp.change_baud(order.baud)
+    real_bytes = flash_size_bytes(detect_flash_size(esp)) or order.flash_bytes
+    if real_bytes is not None:
+        esp.flash_set_parameters(real_bytes)
+    pieces = _checked(esp, order, pieces, real_bytes)
+    # Any command will do; this one only reads, and works in the middle of a write.
+    owner.keep_alive = lambda: esp.read_reg(esp.CHIP_DETECT_MAGIC_REG_ADDR)
+    if order.erase == "chip":
+        if real_bytes is None:
+            raise ToolError(
+                "option_refused", "the size of the flash is not known, so that it cannot be erased as a whole"
+            )
+        esp_writing.erase_chip(esp, real_bytes, owner)
+    esp_writing.write(esp, pieces, owner, compress=order.compress)
+    return _verified(esp, pieces, owner)
+
+
+@contextlib.contextmanager
+def _told_by_code(order: EsptoolOrder, owner: Owner) -> Iterator[None]:
+    """What goes wrong, as the agent is told of it."""
+    try:
+        yield
+    except FlashError as error:
         raise ToolError(error.code, str(error)) from error
     except FatalError as error:
         raise ToolError(_code_of(owner), f"esptool: {error}") from error
     except (serial.SerialException, OSError) as error:
-        raise ToolError("connection_lost", f"the serial port {order.port} failed: {error}") from error
-    owner.verified(verified_by)
+        code = "connect_failed" if owner.flash_state == "untouched" else "connection_lost"
+        raise ToolError(code, f"the serial port {order.port} failed: {error}") from error
 
 
-def _check_chip(esp: Any, order: EsptoolOrder) -> None:
+def _code_of(owner: Owner) -> str:
+    return {"untouched": "connect_failed", "complete_unverified": "verify_failed"}.get(
+        owner.flash_state, "write_failed"
+    )
+
+
+# -- before anything is written
+
+
+def _check_chip(esp: Any, order: EsptoolOrder, pieces: list[Piece]) -> None:
     found = _chip_name(esp)
     if order.chip is not None and found != order.chip:
         raise ToolError("wrong_chip", f"the board was expected to have an {order.chip}, and has an {found}")
@@ -50,91 +88,104 @@ def _check_chip(esp: Any, order: EsptoolOrder) -> None:
         raise ToolError(
             "cannot_verify", "the chip is in secure download mode, where what was written cannot be verified"
         )
+    if esp.get_flash_encryption_enabled():
+        raise ToolError("chip_protected", "the chip encrypts its flash: it could not read what would be written plain")
+    if esp.get_secure_boot_v1_enabled() and any(
+        piece.partition is None and piece.address < partitions.TABLE_ADDRESS for piece in pieces
+    ):
+        raise ToolError(
+            "chip_protected", "the chip has secure boot: with another boot loader it would never start again"
+        )
 
 
 def _chip_name(esp: Any) -> str:
     return str(esp.CHIP_NAME).lower().replace("-", "")
 
 
-def _check_image(esp: Any, order: EsptoolOrder, image: bytes) -> None:
-    real_bytes = flash_size_bytes(detect_flash_size(esp)) or order.flash_bytes
-    if real_bytes is not None:
-        images.fits(image, order.address, [(0, real_bytes)])
-    boots_from = esp.BOOTLOADER_FLASH_OFFSET if order.boot_address is None else order.boot_address
-    # Elsewhere in flash lie partition tables and data, which need not be images; what claims to be one has to be right.
-    if order.address == boots_from or image[0] == images.ESP_MAGIC:
-        images.esp_image(image, _chip_name(esp))
+def _checked(esp: Any, order: EsptoolOrder, pieces: list[Piece], real_bytes: int | None) -> list[Piece]:
+    """``pieces`` at their places, as they go into the flash; everything is asked that the chip can tell."""
+    boot_address = esp.BOOTLOADER_FLASH_OFFSET if order.boot_address is None else order.boot_address
+    table = images.esp_table(pieces, real_bytes)
+    if not table and any(piece.partition is not None for piece in pieces):
+        table = _table_of(esp, real_bytes)
+    pieces = images.resolved(pieces, table)
+    images.esp(
+        pieces, chip=_chip_name(esp), boot_address=boot_address, flash_bytes=real_bytes, table=table,
+        revision=esp.get_chip_revision(),
+    )  # fmt: skip
+    return [Piece(one.address, _as_written(esp, order, one, boot_address, real_bytes)) for one in sorted(pieces)]
 
 
-def _written(esp: Any, order: EsptoolOrder, image: bytes, owner: Owner) -> str:
-    # A reconnect would go on with another loader object and without anybody hearing of it; a new attempt is the agent's decision.
-    esp.WRITE_FLASH_ATTEMPTS = 1
-    watched = _Watched(esp, image, owner)
-    write_flash(
-        esp, [(order.address, image)], flash_mode="keep", flash_freq="keep", flash_size="keep", compress=esp.IS_STUB
-    )
-    if watched.md5 != hashlib.md5(image, usedforsecurity=False).hexdigest():
-        raise ToolError("verify_failed", "the chip computed no matching MD5 over what was written")
-    return f"esptool: MD5 of {len(image)} bytes in flash at {order.address:#x}, computed by the chip"
+def _as_written(esp: Any, order: EsptoolOrder, piece: Piece, boot_address: int, real_bytes: int | None) -> bytes:
+    data = piece.data
+    if piece.address == boot_address:
+        data = _with_parameters(esp, order, data, real_bytes)
+    return data + b"\xff" * (-len(data) % 4)
 
 
-class _Watched:
-    """Stands between esptool and its loader object, to see what esptool is about to do. esptool's own progress counts compressed bytes."""
-
-    def __init__(self, esp: Any, image: bytes, owner: Owner) -> None:
-        self.md5: str | None = None
-        self._esp = esp
-        self._image = image
-        self._owner = owner
-        self._done_bytes = 0
-        self._decompressor = zlib.decompressobj()
-        self._original = {
-            name: getattr(esp, name)
-            for name in ("flash_begin", "flash_defl_begin", "flash_block", "flash_defl_block", "flash_md5sum")
-        }
-        for name in self._original:
-            setattr(esp, name, getattr(self, name))
-
-    def flash_begin(self, *arguments: Any, **named: Any) -> Any:
-        """Erases (the ROM's loader all at once, the stub as it goes) and starts writing."""
-        return self._begin("flash_begin", *arguments, **named)
-
-    def flash_defl_begin(self, *arguments: Any, **named: Any) -> Any:
-        """The same, for compressed data."""
-        return self._begin("flash_defl_begin", *arguments, **named)
-
-    def _begin(self, name: str, *arguments: Any, **named: Any) -> Any:
-        self._done_bytes, self._decompressor = 0, zlib.decompressobj()
-        self._owner.stage("erasing", flash_state="partial")
-        result = self._original[name](*arguments, **named)
-        self._owner.stage("writing", total_bytes=len(self._image))
-        return result
-
-    def flash_block(self, data: bytes, *arguments: Any, **named: Any) -> None:
-        """Writes a block."""
-        self._original["flash_block"](data, *arguments, **named)
-        self._moved(len(data))
-
-    def flash_defl_block(self, data: bytes, *arguments: Any, **named: Any) -> None:
-        """Writes a compressed block."""
-        self._original["flash_defl_block"](data, *arguments, **named)
-        self._moved(len(self._decompressor.decompress(data)))
-
-    def _moved(self, by_bytes: int) -> None:
-        self._done_bytes += by_bytes
-        self._owner.progress(self._done_bytes)
-
-    def flash_md5sum(self, *arguments: Any, **named: Any) -> str:
-        """The chip reads its flash and tells the MD5 of it."""
-        self._owner.stage("verifying", flash_state="complete_unverified")
-        self.md5 = str(self._original["flash_md5sum"](*arguments, **named))
-        return self.md5
+def _table_of(esp: Any, real_bytes: int | None) -> list[partitions.Partition]:
+    """The partition table that the board has. Raises ``NoPartition``."""
+    rows = esp.read_flash(partitions.TABLE_ADDRESS, partitions.TABLE_BYTES, None)
+    try:
+        table = partitions.parse(rows)
+        if real_bytes is not None:
+            partitions.fit(table, real_bytes)
+    except ImageRefused as error:
+        raise NoPartition(
+            f"what the board has at {partitions.TABLE_ADDRESS:#x} cannot tell where its partitions are ({error}); "
+            f"flash a partition table there, in the same job"
+        ) from error
+    return table
 
 
-def _code_of(owner: Owner) -> str:
-    return {"untouched": "connect_failed", "complete_unverified": "verify_failed"}.get(
-        owner.flash_state, "write_failed"
-    )
+def _with_parameters(esp: Any, order: EsptoolOrder, image: bytes, real_bytes: int | None) -> bytes:
+    size = detect_flash_size(esp) or "keep" if order.flash_size == "detect" else order.flash_size
+    if (size, order.flash_mode, order.flash_freq) == ("keep",) * 3:
+        return image
+    if esp.get_secure_boot_enabled():
+        raise ToolError(
+            "option_refused", "the chip has secure boot: a boot loader with other flash parameters would not start"
+        )
+    if order.flash_mode not in ("keep", *images.ESP_FLASH_MODES):
+        raise ToolError(
+            "option_refused",
+            f"there is no flash mode {order.flash_mode}; there are {', '.join(images.ESP_FLASH_MODES)}",
+        )
+    try:
+        size_bits = None if size == "keep" else esp.parse_flash_size_arg(size)
+        freq_bits = None if order.flash_freq == "keep" else esp.parse_flash_freq_arg(order.flash_freq)
+    except FatalError as error:
+        raise ToolError("option_refused", str(error)) from error
+    if size != "keep" and real_bytes is not None and flash_size_bytes(size) > real_bytes:
+        raise ToolError(
+            "option_refused", f"a flash size of {size} was asked for, and this board has {real_bytes} bytes"
+        )
+    mode = None if order.flash_mode == "keep" else order.flash_mode
+    return images.esp_parameters(image, mode=mode, size_bits=size_bits, freq_bits=freq_bits)
+
+
+# -- afterwards
+
+
+def _verified(esp: Any, pieces: list[Piece], owner: Owner) -> str:
+    """How it was verified: the chip reads its flash and tells the MD5 of it."""
+    total_bytes, done_bytes = sum(len(piece.data) for piece in pieces), 0
+    owner.stage("verifying", total_bytes=total_bytes, flash_state="complete_unverified")
+    for piece in pieces:
+        for start in range(0, len(piece.data), VERIFY_BYTES):
+            part = piece.data[start : start + VERIFY_BYTES]
+            address = piece.address + start
+            with owner.busy("the chip has computed the MD5 of what lies there"):
+                found = esp.flash_md5sum(address, len(part))
+            if found != hashlib.md5(part, usedforsecurity=False).hexdigest():
+                raise ToolError(
+                    "verify_failed",
+                    f"{len(part)} bytes in flash at {address:#x} are not those that were written: their MD5 differs",
+                )
+            done_bytes += len(part)
+            owner.progress(done_bytes)
+    where = ", ".join(f"{piece.address:#x}" for piece in pieces)
+    return f"esptool: MD5 of {total_bytes} bytes in flash at {where}, computed by the chip"
 
 
 if __name__ == "__main__":

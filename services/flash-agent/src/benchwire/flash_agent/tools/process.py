@@ -8,7 +8,6 @@ import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -18,8 +17,8 @@ from benchwire.flash_agent.tools.worker_protocol import (
     AnyOrder,
     At,
     Command,
+    Do,
     Done,
-    EsptoolOrder,
     Failed,
     FlashState,
     Paused,
@@ -27,11 +26,13 @@ from benchwire.flash_agent.tools.worker_protocol import (
     Saying,
     Stage,
     Verified,
+    tool_of,
 )
 
 MODULES = {
     "esptool": "benchwire.flash_agent.tools.esptool_worker",
     "pyocd": "benchwire.flash_agent.tools.pyocd_worker",
+    "uf2": "benchwire.flash_agent.tools.uf2_worker",
 }
 
 # How long a tool may report nothing in a stage. esptool tries to connect for 20 s and more; a ROM's erase of a whole flash takes minutes,
@@ -109,13 +110,13 @@ class Tool:
         """The end of what the tool printed for people."""
         return " | ".join(self._last_words)[-400:]
 
-    async def tell(self, do: Literal["go", "pause", "resume", "cancel"]) -> None:
-        """Sends a command; one that comes after the tool's end has nothing left to do."""
+    async def tell(self, do: Do, *, max_bytes_per_s: int | None = None) -> None:
+        """Sends a command (the limit belongs to ``throttle``); one that comes after the tool's end has nothing left to do."""
         assert self._process.stdin is not None
         if do == "resume" and self._patience is not None:
             self._patience.reschedule(asyncio.get_running_loop().time() + self._limits_s[self.stage])
         with contextlib.suppress(ConnectionError):
-            self._process.stdin.write(msgspec.json.encode(Command(do)) + b"\n")
+            self._process.stdin.write(msgspec.json.encode(Command(do, max_bytes_per_s)) + b"\n")
             await self._process.stdin.drain()
 
     async def stop(self) -> None:
@@ -123,7 +124,7 @@ class Tool:
         await child.stop_tree(self._process, grace_s=0.3)
 
     async def hand_over(self, order: AnyOrder, image: bytes) -> None:
-        """The order and the image."""
+        """The order and the bytes of its segments."""
         assert self._process.stdin is not None
         with contextlib.suppress(ConnectionError):  # a tool that is dead already is noticed by its silence
             self._process.stdin.write(msgspec.json.encode(order) + b"\n" + image)
@@ -142,8 +143,7 @@ async def working(
     order: AnyOrder, image: bytes, *, limits_s: Mapping[Stage, float] | None = None
 ) -> AsyncGenerator[Tool, None]:
     """The tool for ``order``, at work until the context is left; then its process is gone."""
-    name = "esptool" if isinstance(order, EsptoolOrder) else "pyocd"
-    argv = [sys.executable, "-m", MODULES[name]]
+    argv = [sys.executable, "-m", MODULES[tool_of(order)]]
     env = {"ESPTOOL_CFGFILE": str(_ESPTOOL_CFG), **os.environ}
     # pyocd runs scripts it finds in its working directory; there are none in the root.
     async with child.spawn(

@@ -1,0 +1,92 @@
+"""From a file to bytes with addresses: plain binary, Intel HEX, ELF. Knows no tool and no board."""
+
+import io
+from typing import Literal
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+from intelhex import HexReaderError, IntelHex  # type: ignore[import-untyped]
+
+from benchwire.flash_agent.errors import ImageRefused
+from benchwire.flash_agent.tools.pieces import Piece
+
+Format = Literal["bin", "hex", "elf", "uf2"]
+
+_ELF_MAGIC = b"\x7fELF"
+_UF2_MAGIC = b"UF2\n\x57\x51\x5d\x9e"
+_HEX_DIGITS = frozenset(b"0123456789ABCDEFabcdef")
+
+
+def format_of(content: bytes) -> Format:
+    """What ``content`` is, by how it begins; ``bin`` when it says nothing."""
+    if content.startswith(_ELF_MAGIC):
+        return "elf"
+    if content.startswith(_UF2_MAGIC):
+        return "uf2"
+    line = content[:600].split(b"\n", 1)[0].strip()
+    # A colon alone may begin any binary; a whole record, its length right, does not.
+    is_record = line[:1] == b":" and len(line) >= 11 and not set(line[1:]) - _HEX_DIGITS
+    return "hex" if is_record and len(line) == 11 + 2 * int(line[1:3], 16) else "bin"
+
+
+def pieces_of(content: bytes, form: Format, *, address: int, machine: str | None) -> list[Piece]:
+    """The bytes of ``content``, in order of their addresses; ``address`` is where a plain binary begins.
+
+    ``machine`` is what an ELF must be made for, in the ELF standard's spelling (``EM_ARM``); None when the board takes none. Raises
+    ``ImageRefused``.
+    """
+    if not content:
+        raise ImageRefused("the image is empty")
+    match form:
+        case "bin":
+            return [Piece(address, content)]
+        case "hex":
+            return _hex(content)
+        case "elf" if machine is None:
+            raise ImageRefused(
+                "this board takes no ELF file; make a flash image of it first, as esptool's elf2image does"
+            )
+        case "elf":
+            return _elf(content, machine)
+        case "uf2":
+            raise ImageRefused("a UF2 file is for boards that show themselves as a drive, and this is none")
+
+
+def _hex(content: bytes) -> list[Piece]:
+    try:
+        file = IntelHex(io.StringIO(content.decode("ascii")))
+    except UnicodeDecodeError as error:
+        raise ImageRefused(f"this is no Intel HEX file: byte {error.start} is not a character of one") from error
+    except (HexReaderError, ValueError) as error:
+        raise ImageRefused(f"the Intel HEX file is damaged: {str(error).strip()}") from error
+    found = [Piece(start, file.tobinstr(start, stop - 1)) for start, stop in file.segments()]
+    if not found:
+        raise ImageRefused("the Intel HEX file holds no data")
+    return found
+
+
+def _elf(content: bytes, machine: str | None) -> list[Piece]:
+    """What a boot loader would copy: the loadable segments at their physical addresses."""
+    if machine is None:
+        raise ImageRefused("this board takes no ELF file; make a flash image of it first, as esptool's elf2image does")
+    try:
+        file = ELFFile(io.BytesIO(content))
+        kind, made_for = file.header["e_type"], file.header["e_machine"]
+        segments = [one for one in file.iter_segments("PT_LOAD") if one["p_filesz"]]
+        found = [Piece(one["p_paddr"], one.data()) for one in segments]
+        cut_off = any(len(piece.data) != one["p_filesz"] for piece, one in zip(found, segments, strict=True))
+    except (ELFError, ValueError, KeyError, OverflowError, MemoryError) as error:
+        raise ImageRefused(f"the ELF file is damaged: {error}") from error
+    if kind != "ET_EXEC":
+        raise ImageRefused("the ELF file is not a linked program: its addresses are not fixed yet")
+    if made_for != machine:
+        raise ImageRefused(f"the ELF file is made for {_name(made_for)}, and this board runs {_name(machine)}")
+    if not found:
+        raise ImageRefused("the ELF file holds nothing to load")
+    if cut_off:
+        raise ImageRefused("the ELF file is cut off")
+    return sorted(found)
+
+
+def _name(machine: object) -> str:
+    return str(machine).removeprefix("EM_").replace("_", " ")
