@@ -270,12 +270,6 @@ async def test_who_comes_in_the_middle_of_a_flash_is_told_how_it_stands(
     ]  # fmt: skip
 
 
-async def test_a_report_of_an_outside_flasher_is_refused_with_a_frame(port: int) -> None:
-    async with connect(f"ws://127.0.0.1:{port}/flash-progress") as socket:
-        await socket.send('{"type":"flash_started","jobId":"job_1","deviceId":"d"}')
-        assert (await next_frame(socket))["type"] == "error"
-
-
 async def test_a_storm_of_clients_that_come_and_go_leaves_nothing_behind(client: httpx.AsyncClient, port: int) -> None:
     async def visit() -> None:
         async with connect(f"ws://127.0.0.1:{port}/flash-progress") as socket:

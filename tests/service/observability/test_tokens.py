@@ -7,10 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
 from benchwire.events import nats_server
+from benchwire.events.asks import SerialAccepted, WriteSerial
+from benchwire.events.bus import Bus
+from benchwire.events.device import DeviceAttached
+from benchwire.events.log import Log
 from benchwire.events.settings import InvalidSettings
 from benchwire.events.testing.eventually import eventually
 from benchwire.observability.main import observe
@@ -69,6 +74,33 @@ async def test_a_frame_that_steers_needs_control_as_the_call_does(
             assert told["type"] == kind
             if kind == "ERROR":
                 assert "scope control" in told["data"]["error"]
+
+
+async def test_a_frame_that_writes_to_a_board_needs_control_and_the_log_knows_whose_it_was(
+    settings: Settings, client: httpx.AsyncClient, writer: str, bus: Bus
+) -> None:
+    operator = await made(settings, "operator", Scope.CONTROL)
+    asked: list[WriteSerial] = []
+
+    async def write(body: bytes) -> SerialAccepted:
+        asked.append(msgspec.json.decode(body, type=WriteSerial))
+        return SerialAccepted(written=len(asked[-1].data))
+
+    await Log(bus).append(DeviceAttached(timestamp=datetime.now(UTC), host="lab-1", device="board", port="/dev/x"))
+
+    async def known() -> bool:
+        answer = await client.get("/api/devices", headers={"Authorization": f"Bearer {operator}"})
+        return answer.status_code == 200 and bool(answer.json()["devices"])
+
+    await eventually(known)
+    async with bus.serving("flash-agent", "1.0.0", {"ask.host.lab-1.write_serial": write}):
+        for token, kind in ((writer, "error"), (operator, "written")):
+            address = f"ws://127.0.0.1:{client.base_url.port}/ws/serial/board?token={token}"
+            async with asyncio.timeout(20), connect(address, proxy=None) as socket:
+                await socket.send('{"type": "write", "text": "help"}')
+                told = json.loads(await socket.recv())
+                assert (told["type"], "scope control" in told.get("error", "")) == (kind, kind == "error")
+    assert [(one.data, one.by) for one in asked] == [(b"help", "operator")]
 
 
 async def test_a_file_that_breaks_is_a_warning_of_health_and_nobody_is_locked_out(

@@ -7,14 +7,14 @@ import msgspec
 import pytest
 
 from benchwire.events.event import Event
-from benchwire.events.flash import FlashEvent
+from benchwire.events.flash import FlashEvent, FlashReported
 from benchwire.events.live import FlashProgress, SerialLine
 from benchwire.events.log import Recorded
 from benchwire.events.task import TaskEvent
 from benchwire.events.testing.samples import AT, sample
-from benchwire.observability.queries import Shown
+from benchwire.observability.queries import Row, Shown
 from benchwire.observability.session import Session
-from benchwire.observability.wire import faces, flash, sessions, tasks
+from benchwire.observability.wire import faces, flash, serial, sessions, tasks
 
 JOB: Any = {
     "job_id": "job-1",
@@ -22,6 +22,7 @@ JOB: Any = {
     "host": "lab-1",
     "total_bytes": 100,
     "status": "paused",
+    "attempt": 1,
     "started_at": "2026-01-17T12:00:00Z",
 }
 NOW = datetime(2026, 1, 17, tzinfo=UTC)
@@ -53,9 +54,21 @@ def test_what_is_told_of_a_flash_job(kind: type[Event]) -> None:
         fits(frame, faces.OF_JOBS)
 
 
+@pytest.mark.parametrize("status", ["queued", "started", "paused", "resumed", "completed", "failed", "cancelled"])
+def test_what_is_told_of_a_job_that_an_outside_flasher_reports(status: str) -> None:
+    for unsaid in ({}, {"stage": None, "total_bytes": None, "error": None}):
+        frame = flash.fact_frame(cast("FlashReported", sample(FlashReported, status=status, **unsaid)))
+        assert frame is not None
+        assert msgspec.json.decode(frame)["type"] == f"flash_{status}"
+        fits(frame, faces.OF_JOBS)
+
+
 def test_what_is_told_of_samples_and_pings_and_of_those_that_come_late() -> None:
-    fits(flash.progress_frame(cast("FlashProgress", sample(FlashProgress)), 100), faces.OF_JOBS)
-    fits(flash.serial_frame(cast("SerialLine", sample(SerialLine))), faces.OF_LINES)
+    fits(flash.progress_frame(cast("FlashProgress", sample(FlashProgress)), 100, 50.0), faces.OF_JOBS)
+    line = serial.serial_frame(cast("SerialLine", sample(SerialLine)))
+    fits(line, faces.OF_LINES)
+    for frame in (line, serial.refused_frame("no", NOW), serial.written_frame(Row(JOB), 3, NOW)):
+        fits(frame, faces.OF_A_BOARD)
     for frame in (
         flash.pong(NOW),
         flash.refused_frame("no", NOW),

@@ -4,8 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchwire.boards import profile
-from benchwire.events.event import Artifact, Event, IllegalToken
+from benchwire.events.event import Event, IllegalToken
 from benchwire.events.task import (
     Assertion,
     AssertionResult,
@@ -63,12 +62,10 @@ def test_cancelling_tells_the_runner_and_is_done_where_there_is_none() -> None:
 
 
 def test_a_task_without_nodes_gets_one_and_a_board_may_be_named_by_an_alias() -> None:
-    asked = StartTask(prompt="blink", board=profile.names()[0])
+    asked = StartTask(prompt="blink", board="stm32f407vg")
     made = commands.start_task(asked, "task-1", AT)
     assert made.kind == "firmware"
-    assert [(node.node_id, node.board, node.description) for node in made.nodes] == [
-        ("node-1", profile.names()[0], "blink")
-    ]
+    assert [(node.node_id, node.board, node.description) for node in made.nodes] == [("node-1", "stm32f405", "blink")]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +74,7 @@ def test_a_task_without_nodes_gets_one_and_a_board_may_be_named_by_an_alias() ->
         ({"prompt": "p"}, "kind: tasks for code"),
         ({"prompt": "p", "kind": "poem"}, "kind: it must be firmware"),
         ({"prompt": "p", "board": "toaster"}, "board: .*toaster.*there are"),
+        ({"prompt": "p", "board": "esp32"}, "board: no simulator runs firmware for esp32 honestly.*choose one of esp32c3"),
         ({"kind": "firmware", "prompt": "p"}, r"nodes\[0\].board: it is missing"),
         ({"board": "stm32f405"}, r"nodes\[0\].description"),
         ({"board": "stm32f405", "prompt": "p", "max_iterations": 0}, "max_iterations"),
@@ -140,18 +138,6 @@ def test_every_event_of_the_catalog_can_be_told() -> None:
     for event in samples():
         for frame in wire.frames(event, 1, succeeded=0):
             assert msgspec.json.decode(frame)["type"].isupper()
-
-
-def test_firmware_goes_where_its_board_wants_it() -> None:
-    image = Artifact(digest="0" * 64, size_bytes=4, name="a.bin")
-    asked = commands.request_flash(
-        job_id="job_1", host="h", device="d", board="stm32f405", image=image, document_id=None, address=None, now=AT
-    )
-    assert asked.address == 0x0800_0000
-    with pytest.raises(errors.Unusable, match="say where"):
-        commands.request_flash(
-            job_id="job_1", host="h", device="d", board=None, image=image, document_id=None, address=None, now=AT
-        )
 
 
 def test_an_assertion_is_a_substring_unless_it_says_otherwise() -> None:

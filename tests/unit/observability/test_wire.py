@@ -97,7 +97,7 @@ def test_flash_frames_are_camel_case_with_milliseconds() -> None:
     started = FlashStarted(timestamp=AT, host="h", job_id="job_1", device="d", total_bytes=4096, driver="pyocd")
     assert frame(started) == {
         "type": "flash_started", "jobId": "job_1", "deviceId": "d", "host": "h", "stage": "Initializing", "totalBytes": 4096,
-        "timestamp": AT_MS,
+        "attempt": 1, "timestamp": AT_MS,
     }  # fmt: skip
     failed = FlashFailed(
         timestamp=AT, host="h", job_id="job_1", device="d", code="c", error="gone", flash_state="partial"
@@ -125,8 +125,10 @@ def test_flash_frames_are_camel_case_with_milliseconds() -> None:
         ("connecting", 0, 0.0),
         ("erasing", 50, 0.0),
         ("writing", 1024, 25.0),
-        ("verifying", 10, 100.0),
+        ("writing", 4096, 99.9),
+        ("verifying", 10, 99.9),
         ("resetting", 0, 100.0),
+        ("Writing system partition", 2048, 50.0),
     ],
 )
 def test_progress_is_of_what_is_written(stage: str, done: int, progress: float) -> None:
@@ -139,7 +141,7 @@ def test_progress_is_of_what_is_written(stage: str, done: int, progress: float) 
         done_bytes=done,
         total_bytes=4096 if done else 0,
     )
-    told = msgspec.json.decode(flash.progress_frame(sample, 4096))
+    told = msgspec.json.decode(flash.progress_frame(sample, 4096, flash.percent(sample, 4096)))
     assert (told["progress"], told["totalBytes"], told["stage"]) == (progress, 4096, stage)
     assert 0 <= told["bytesTransferred"] <= 4096
 

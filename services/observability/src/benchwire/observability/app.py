@@ -3,18 +3,23 @@
 from litestar import Litestar
 from litestar.di import Provide
 
+from benchwire.observability.boards.reports import Reports
 from benchwire.observability.errors import STATUS
 from benchwire.observability.feeds import Feeds
 from benchwire.observability.lab import Lab
 from benchwire.observability.routes import (
     agents,
     asyncapi,
+    deploy,
+    devices,
     events,
     flash,
     health,
     history,
+    leases,
     page,
     search,
+    serial,
     sessions,
     sockets,
     stream,
@@ -42,13 +47,17 @@ _ROOMS = (
     transfer,
     agents,
     tasks,
+    devices,
+    leases,
     flash,
+    deploy,
+    serial,
     sockets,
 )
 OPEN = OPEN_PATHS | {"/", "/page/"}  # the files of the page hold no data
 
 
-def app(lab: Lab, feeds: Feeds, settings: Settings, callers: Callers) -> Litestar:
+def app(lab: Lab, feeds: Feeds, reports: Reports, settings: Settings, callers: Callers) -> Litestar:
     """The app, still without its guard."""
     return made(
         "Benchwire observability",
@@ -58,6 +67,7 @@ def app(lab: Lab, feeds: Feeds, settings: Settings, callers: Callers) -> Litesta
         dependencies={
             "lab": Provide(lambda: lab, sync_to_thread=False),
             "feeds": Provide(lambda: feeds, sync_to_thread=False),
+            "reports": Provide(lambda: reports, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
             "callers": Provide(lambda: callers, sync_to_thread=False),
             "metrics": Provide(lambda: lab.metrics, sync_to_thread=False),
@@ -69,7 +79,7 @@ def app(lab: Lab, feeds: Feeds, settings: Settings, callers: Callers) -> Litesta
     )
 
 
-def guarded(lab: Lab, feeds: Feeds, settings: Settings, callers: Callers) -> Guard:
+def guarded(lab: Lab, feeds: Feeds, reports: Reports, settings: Settings, callers: Callers) -> Guard:
     """What is served."""
-    made = app(lab, feeds, settings, callers)
+    made = app(lab, feeds, reports, settings, callers)
     return Guard(made, callers=callers, pages=cors(settings.cors_origins), open_paths=OPEN)

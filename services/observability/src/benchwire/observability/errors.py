@@ -1,6 +1,8 @@
 """What can be wrong with a call, and the HTTP status of each."""
 
 from benchwire.events.blobs import BlobMissing
+from benchwire.events.patterns import BadPattern
+from benchwire.web.forms import BadForm, FormTooLarge, NoRoom
 
 
 class SessionUnknown(LookupError):
@@ -80,6 +82,13 @@ class TaskNotRunning(Exception):
         super().__init__(f"task {task_id!r} is not running, it is {status}")
 
 
+class TaskStillRunning(Exception):
+    """What was asked is possible only once the task has ended."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"task {task_id!r} is still running; its images can be flashed when it has ended")
+
+
 class DeviceUnknown(LookupError):
     """No attached device is meant by this name."""
 
@@ -90,10 +99,51 @@ class DeviceUnknown(LookupError):
 class DeviceAmbiguous(ValueError):
     """Several hosts have a device of this name."""
 
-    def __init__(self, name: str, hosts: list[str]) -> None:
+    def __init__(self, name: str, there: list[str]) -> None:
+        super().__init__(f"several hosts have a device {name!r}: say one of {', '.join(there)}")
+
+
+class DeviceTaken(Exception):
+    """Somebody else has the board for themselves."""
+
+    def __init__(self, host: str, device: str, holder: str, expires_at: str) -> None:
         super().__init__(
-            f"several hosts have a device {name!r}: say one of {', '.join(f'{host}/{name}' for host in hosts)}"
+            f"{device} on {host} is leased by {holder} until {expires_at}: wait for it, or say the lease_id if that is yours"
         )
+
+
+class NoBoardFree(Exception):
+    """There are such boards, or none, and none of them can be had now; the sentence says why."""
+
+
+class HostRefused(Exception):
+    """The board's host was asked, and says no in its own words."""
+
+
+class HostSilent(Exception):
+    """The flash agent of the board's host does not answer."""
+
+    def __init__(self, host: str, *, within_s: float | None) -> None:
+        what = "is not there" if within_s is None else f"gave no answer within {within_s:g} s"
+        super().__init__(f"the flash agent of host {host} {what}; see whether that host and its flash agent run")
+
+
+class LeaseUnknown(LookupError):
+    """No lease has this id."""
+
+    def __init__(self, lease_id: str) -> None:
+        super().__init__(f"there is no lease {lease_id!r}")
+
+
+class LeaseOver(Exception):
+    """The lease has ended, or never began."""
+
+    def __init__(self, lease_id: str) -> None:
+        super().__init__(f"lease {lease_id!r} is not held now; ask for a new one")
+
+
+class LeaseNotHad(Exception):
+    """No board came free in time; the sentence says what keeps it."""
 
 
 class JobUnknown(LookupError):
@@ -110,12 +160,35 @@ class JobOver(Exception):
         super().__init__(f"flash job {job_id!r} is over, it is {status}")
 
 
+class NotOurs(Exception):
+    """An outside flasher works on the job, and nobody here can steer it."""
+
+    def __init__(self, job_id: str, host: str) -> None:
+        super().__init__(
+            f"flash job {job_id!r} is reported by {host}, a flasher outside of this lab; only there it can be steered"
+        )
+
+
 class FirmwareUnknown(LookupError):
     """The firmware that was named is not in the lab."""
 
 
 class Unusable(ValueError):
     """A request that is well formed and still cannot be done; the sentence says why."""
+
+
+class CaptureUnknown(LookupError):
+    """No capture has this id."""
+
+    def __init__(self, capture_id: str) -> None:
+        super().__init__(f"there is no capture {capture_id!r}")
+
+
+class CaptureOver(Exception):
+    """The capture has ended already."""
+
+    def __init__(self, capture_id: str, state: str) -> None:
+        super().__init__(f"capture {capture_id!r} is over, it is {state}")
 
 
 STATUS: dict[type[Exception], int] = {
@@ -130,11 +203,26 @@ STATUS: dict[type[Exception], int] = {
     BlueprintExists: 409,
     TaskUnknown: 404,
     TaskNotRunning: 409,
+    TaskStillRunning: 409,
     DeviceUnknown: 404,
     DeviceAmbiguous: 400,
+    DeviceTaken: 409,
+    NoBoardFree: 409,
+    HostRefused: 409,
+    HostSilent: 503,
+    LeaseUnknown: 404,
+    LeaseOver: 409,
+    LeaseNotHad: 409,
+    BadForm: 400,
+    FormTooLarge: 413,
+    NoRoom: 507,
     JobUnknown: 404,
     JobOver: 409,
+    NotOurs: 409,
     FirmwareUnknown: 404,
+    CaptureUnknown: 404,
+    CaptureOver: 409,
+    BadPattern: 400,
     BlobMissing: 404,
     Unusable: 400,
 }

@@ -15,14 +15,11 @@ from sqlite_utils import Database
 
 from benchwire.events import codec
 from benchwire.events.catalog import filter_of
-from benchwire.events.event import Event
 from benchwire.events.flash import (
     FlashCancelled,
     FlashCompleted,
     FlashFailed,
-    FlashPaused,
-    FlashRequested,
-    FlashResumed,
+    FlashReported,
     FlashStarted,
 )
 from benchwire.events.live import FlashProgress, SerialLine
@@ -34,6 +31,7 @@ from benchwire.observability.projection import flash as flash_rows
 from benchwire.observability.projection import sessions as session_rows
 from benchwire.observability.projection import tasks as task_rows
 from benchwire.observability.wire import flash as flash_wire
+from benchwire.observability.wire import serial as serial_wire
 from benchwire.observability.wire import sessions as session_wire
 from benchwire.observability.wire import stream as stream_wire
 from benchwire.observability.wire import tasks as task_wire
@@ -44,7 +42,6 @@ SESSIONS = "sessions"
 FLASH = "flash"
 SERIAL = "serial"
 
-_OVER = (FlashCompleted, FlashFailed, FlashCancelled)
 _MOST_EARLY = 256  # late samples of jobs that are over end up there too
 _MOST_WAITING = 20_000  # events; who comes again has them replayed
 
@@ -69,11 +66,19 @@ def of_job(job_id: str) -> str:
     return f"flash {job_id}"
 
 
+def of_device(host: str, device: str) -> str:
+    """The topic of what one board prints."""
+    return f"serial {host}/{device}"
+
+
 class Job(msgspec.Struct):
-    """What is known of a flash job that has not ended."""
+    """What is known of a flash job that has not ended: how far its ``attempt`` was seen to be, the frame that said so, and when that was."""
 
     total_bytes: int
-    progress: FlashProgress | None = None
+    attempt: int
+    heard_at: float
+    percent: float = 0.0
+    progress: str | None = None
 
 
 class Frames(msgspec.Struct, frozen=True):
@@ -100,9 +105,9 @@ class Feeds:
         self._lab.projection.on_commit(self._hear)  # not sooner: nobody listens while the rows are built anew
         for job in await self._lab.read(queries.active_jobs):
             if job["started_at"] is not None:
-                self._jobs[job["job_id"]] = Job(job["total_bytes"])
-        subjects = (filter_of(FlashProgress), filter_of(SerialLine))
-        taken = [await self._lab.bus.nc.subscribe(subject, cb=self._sample) for subject in subjects]
+                self._begin(job["job_id"], job["total_bytes"], job["attempt"])
+        subjects = ((filter_of(FlashProgress), self._sample), (filter_of(SerialLine), self._line))
+        taken = [await self._lab.bus.nc.subscribe(subject, cb=told) for subject, told in subjects]
         async with asyncio.TaskGroup() as tasks:
             pumping = tasks.create_task(self._pump())
             try:
@@ -113,10 +118,24 @@ class Feeds:
                     if not self._lab.bus.nc.is_closed:
                         await one.unsubscribe()
 
-    def progress_of(self, job_id: str) -> FlashProgress | None:
-        """The newest progress of a job that runs."""
+    def progress_of(self, job_id: str) -> str | None:
+        """The newest frame about the progress of a job that runs."""
         job = self._jobs.get(job_id)
         return None if job is None else job.progress
+
+    def silent_for(self, job_id: str) -> float:
+        """For how many seconds nothing was heard of a job that runs; 0 for one that does not."""
+        job = self._jobs.get(job_id)
+        return 0.0 if job is None else asyncio.get_running_loop().time() - job.heard_at
+
+    def _begin(self, job_id: str, total_bytes: int, attempt: int) -> None:
+        self._jobs[job_id] = Job(total_bytes, attempt, asyncio.get_running_loop().time())
+        if (early := self._early.pop(job_id, None)) is not None:
+            self._progress(early)
+
+    def _end(self, job_id: str) -> None:
+        self._jobs.pop(job_id, None)
+        self._early.pop(job_id, None)
 
     def _hear(self, batch: Sequence[Recorded]) -> None:
         """Commits are not held up by frames. When these fall far behind, everybody is sent away: without listeners there is little to make."""
@@ -185,16 +204,17 @@ class Feeds:
         job_id: str = event.job_id  # type: ignore[attr-defined]
         if frame is not None:
             self._publish_flash(job_id, frame, one.sequence)
+        if (job := self._jobs.get(job_id)) is not None:
+            job.heard_at = asyncio.get_running_loop().time()
         match event:
             case FlashStarted():
-                self._jobs[job_id] = Job(event.total_bytes)
-                if (early := self._early.pop(job_id, None)) is not None:
-                    self._progress(early)
-            case FlashRequested() | FlashPaused() | FlashResumed():
-                return
-            case _ if isinstance(event, _OVER):
-                self._jobs.pop(job_id, None)
-                self._early.pop(job_id, None)
+                self._begin(job_id, event.total_bytes, event.attempt)
+            case FlashReported(status="started") if job is None:
+                self._begin(job_id, event.total_bytes or 0, 1)
+            case FlashReported(status="completed" | "failed" | "cancelled"):
+                self._end(job_id)
+            case FlashCompleted() | FlashFailed() | FlashCancelled():
+                self._end(job_id)
 
     def _publish_flash(self, job_id: str, frame: str, sequence: int | None) -> None:
         self._lab.feed.publish(FLASH, frame, sequence)
@@ -206,25 +226,36 @@ class Feeds:
         except codec.Malformed as error:
             log.warning("a sample on %s cannot be read: %s", message.subject, error)
             return
-        if isinstance(sample, Event):
-            self._show(sample)
-
-    def _show(self, sample: Event) -> None:
         if isinstance(sample, FlashProgress):
             self._progress(sample)
-        elif isinstance(sample, SerialLine) and self._lab.feed.has(SERIAL):
-            self._lab.feed.publish(SERIAL, flash_wire.serial_frame(sample))
+        elif isinstance(sample, SerialLine):
+            for topic in (SERIAL, of_device(sample.host, sample.device)):
+                if self._lab.feed.has(topic):
+                    self._lab.feed.publish(topic, serial_wire.serial_frame(sample))
+
+    async def _line(self, message: Msg) -> None:
+        """Lines may come by the thousand, so one that nobody wants is not even decoded."""
+        host, device = message.subject.split(".")[2:4]
+        if self._lab.feed.has(SERIAL) or self._lab.feed.has(of_device(host, device)):
+            await self._sample(message)
 
     def _progress(self, sample: FlashProgress) -> None:
-        """Clients drop progress of a job that they do not know, and samples are quicker than commits: the newest waits for the start."""
+        """Clients drop progress of a job that they do not know, and samples are quicker than commits: the newest waits for the start.
+
+        What comes late of an attempt that broke is passed over, and what is told of one never goes back.
+        """
         job = self._jobs.get(sample.job_id)
-        if job is None:
+        if job is None or sample.attempt > job.attempt:
             if len(self._early) >= _MOST_EARLY:
                 self._early.pop(next(iter(self._early)))
             self._early[sample.job_id] = sample
             return
-        job.progress = sample
-        self._publish_flash(sample.job_id, flash_wire.progress_frame(sample, job.total_bytes), None)
+        if sample.attempt < job.attempt:
+            return
+        job.heard_at = asyncio.get_running_loop().time()
+        job.percent = max(job.percent, flash_wire.percent(sample, job.total_bytes))
+        job.progress = flash_wire.progress_frame(sample, job.total_bytes, job.percent)
+        self._publish_flash(sample.job_id, job.progress, None)
 
 
 def _frames_of(one: Recorded, session_id: str, said: Frames) -> list[session_wire.Frame]:

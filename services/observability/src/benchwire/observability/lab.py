@@ -17,7 +17,7 @@ from benchwire.events.event import Event
 from benchwire.events.log import Log, Recorded
 from benchwire.events.presence import Presence, Present
 from benchwire.events.projection import Projection
-from benchwire.observability import session, task
+from benchwire.observability import capture, lease, session, task
 from benchwire.observability.metrics import Numbers
 from benchwire.observability.prices import Prices
 from benchwire.observability.reading.listing import Listing
@@ -48,6 +48,7 @@ class Lab:
         self.endings = Endings()
         self.listing = Listing()
         self.present = Roll(Presence(bus))
+        self.choosing = asyncio.Lock()  # of a free board: who comes next has to see that it no longer is
         projection.on_commit(self.endings.hear)
         of_machinery(self.metrics, bus, projection, self.feed)
         self.metrics.of_lab(projection, self.now)
@@ -107,13 +108,13 @@ class Roll:
 
 
 class Endings:
-    """Lets whoever asked for an end wait for it."""
+    """Lets whoever asked for an end, or for a lease, wait for it."""
 
     def __init__(self) -> None:
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     def hear(self, batch: Sequence[Recorded]) -> None:
-        """Wakes who waits for the sessions and tasks that ended in ``batch``."""
+        """Wakes who waits for the sessions and tasks that ended in ``batch``, and for the leases and captures of which it tells."""
         if not self._waiting:
             return
         for one in batch:
@@ -121,6 +122,10 @@ class Endings:
                 self._wake(f"session {one.event.session_id}")
             elif isinstance(one.event, task.ENDS):
                 self._wake(f"task {one.event.task_id}")
+            elif isinstance(one.event, lease.TOLD):
+                self._wake(f"lease {one.event.lease_id}")
+            elif (capture_id := capture.told_of(one.event)) is not None:
+                self._wake(f"capture {capture_id}")
 
     def _wake(self, key: str) -> None:
         for waiting in self._waiting.get(key, ()):
@@ -128,7 +133,10 @@ class Endings:
 
     @contextlib.contextmanager
     def watched(self, key: str) -> Generator[asyncio.Event, None, None]:
-        """An event that is set when what ``key`` names (``session <id>`` or ``task <id>``) ends."""
+        """An event that is set when what ``key`` names (``session <id>``, ``task <id>``) ends, or there is news of it.
+
+        News there is of ``lease <id>`` and ``capture <id>``.
+        """
         heard = asyncio.Event()
         self._waiting[key].add(heard)
         try:

@@ -13,12 +13,14 @@ from benchwire.events.service import run
 from benchwire.events.settings import load
 from benchwire.observability import prices
 from benchwire.observability.app import guarded
+from benchwire.observability.boards.reports import Reports
 from benchwire.observability.feeds import Feeds
 from benchwire.observability.lab import Lab
 from benchwire.observability.projection import SCHEMA
 from benchwire.observability.search.index import Search
 from benchwire.observability.settings import VERSION, Settings
 from benchwire.observability.stopping.orphans import Orphans
+from benchwire.web import forms
 from benchwire.web.access import checked
 from benchwire.web.callers import Callers
 from benchwire.web.observed import Observed
@@ -38,6 +40,7 @@ async def observe(settings: Settings, *, on_ready: Callable[[int], None] | None 
         projection = Projection(bus, settings.projection_file, SCHEMA)
         lab = Lab(bus, projection, Search(bus, settings.search_file), price_table, outbox_bytes=settings.outbox_bytes)
         feeds = Feeds(lab)
+        reports = Reports(lab, feeds, silent_s=settings.orphaned_after_s)
         orphans = Orphans(lab, after_s=settings.orphaned_after_s)
         present = Present(service=NAME, name=NAME, version=VERSION, pid=os.getpid())
         async with (
@@ -45,11 +48,13 @@ async def observe(settings: Settings, *, on_ready: Callable[[int], None] | None 
             projection.running(),
             lab.search.running(),
             feeds.running(),
+            reports.watched(),
             orphans.watched(),
             Presence(bus).announced(present),
         ):
+            await forms.cleared(settings.incoming)  # the rows' lock is ours, so nobody else is writing there
             # Not on the loop: it takes a second, reads files, and the log follows us meanwhile.
-            app = await asyncio.to_thread(guarded, lab, feeds, settings, callers)
+            app = await asyncio.to_thread(guarded, lab, feeds, reports, settings, callers)
             await serve(
                 Observed(app, lab.metrics),
                 host=settings.observability_host,

@@ -14,6 +14,7 @@ class Settings(WebSettings, frozen=True, kw_only=True):
 
     ``orphaned_after_s`` is how long what a gone runner left may wait for another one before it is closed. ``documents_url`` is where
     browsers reach the document store. ``prices_file`` says what tokens cost (TOML, like ``prices.toml`` here, which it replaces).
+    ``firmware_limit_bytes`` is how much firmware one call may bring.
     """
 
     observability_host: str = "127.0.0.1"
@@ -22,6 +23,7 @@ class Settings(WebSettings, frozen=True, kw_only=True):
     orphaned_after_s: float = 600.0
     documents_url: str = "http://127.0.0.1:8766"
     prices_file: Path | None = None
+    firmware_limit_bytes: int = 128 << 20
 
     @property
     def projection_file(self) -> Path:
@@ -32,3 +34,8 @@ class Settings(WebSettings, frozen=True, kw_only=True):
     def search_file(self) -> Path:
         """Where the words of the search are kept; it can be deleted too."""
         return self.data / "observability" / "search.sqlite"
+
+    @property
+    def incoming(self) -> Path:
+        """Where firmware is on its way into the artifact store."""
+        return self.data / "observability" / "incoming"

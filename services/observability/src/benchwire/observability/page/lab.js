@@ -1,6 +1,7 @@
 /** The lab: hosts and their boards, what is being flashed, what boards print. */
 
 import { call } from "./api.js";
+import { board } from "./board.js";
 import { attempt } from "./dialogs.js";
 import { fill, h, paced, reconcile } from "./dom.js";
 import { since } from "./format.js";
@@ -11,7 +12,6 @@ import { Serial } from "./serial.js";
 const READ_AGAIN_MS = 300;
 const PRESENCE_MS = 10_000;
 const OF_BOARDS = /^(device|host|flash)_/;
-const STATE_WORDS = { available: "idle", busy: "flashing", leased: "leased", offline: "offline" };
 
 /** @type {import("./main.js").Room} */
 export function show({ place, signal }) {
@@ -55,23 +55,4 @@ function machine(one) {
     ),
     one.devices.length ? h("ul", { class: "devices" }, one.devices.map(board)) : h("p", { class: "faint" }, "No board is plugged in."),
   );
-}
-
-/** @param {any} one */
-function board(one) {
-  const word = STATE_WORDS[/** @type {keyof typeof STATE_WORDS} */ (one.state)] ?? one.state;
-  return h(
-    "li",
-    { class: `card device ${one.state}` },
-    h("div", { class: "title" }, h("strong", {}, one.device_id), h("span", { class: `badge ${one.state}` }, word)),
-    h("span", {}, one.board_type ?? "an unknown board", one.virtual && h("span", { class: "faint" }, " · virtual")),
-    h("span", { class: "faint" }, [one.chip_name !== one.board_type && one.chip_name, one.driver, one.port].filter(Boolean).join(" · ")),
-    one.lease && h("span", { class: "faint" }, "held by ", holder(one.lease.holder)),
-  );
-}
-
-/** A task's node holds a board under `task/node`. @param {string} name */
-function holder(name) {
-  const task = name.split("/")[0];
-  return task.startsWith("task-") ? h("a", { href: `#/tasks/${encodeURIComponent(task)}` }, name) : name;
 }

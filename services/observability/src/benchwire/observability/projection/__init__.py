@@ -5,9 +5,19 @@ from sqlite_utils import Database
 from benchwire.events.catalog import FACTS
 from benchwire.events.log import Recorded
 from benchwire.events.projection import Schema
-from benchwire.observability.projection import blueprints, devices, documents, flash, sessions, tasks, usage
+from benchwire.observability.projection import (
+    blueprints,
+    captures,
+    devices,
+    documents,
+    flash,
+    leases,
+    sessions,
+    tasks,
+    usage,
+)
 
-_ROOMS = (sessions, tasks, flash, devices, documents, blueprints, usage)
+_ROOMS = (sessions, tasks, flash, devices, leases, captures, documents, blueprints, usage)
 
 
 def apply(db: Database, one: Recorded) -> None:
@@ -17,4 +27,4 @@ def apply(db: Database, one: Recorded) -> None:
             room.apply(db.conn, one)
 
 
-SCHEMA = Schema(filters=[FACTS], tables="".join(room.TABLES for room in _ROOMS), apply=apply, version=2)
+SCHEMA = Schema(filters=[FACTS], tables="".join(room.TABLES for room in _ROOMS), apply=apply, version=4)

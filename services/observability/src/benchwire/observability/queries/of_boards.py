@@ -1,22 +1,48 @@
-"""Hosts, devices, flash jobs, and the documents that are flashed."""
+"""Hosts and devices, and the documents that are flashed."""
 
 from typing import Any
 
+import msgspec
 from sqlite_utils import Database
 
-from benchwire.observability.queries.rows import Row, marks, rows
+from benchwire.observability.lease import Board
+from benchwire.observability.queries.rows import Row, rows
 
-ACTIVE_JOBS = ("queued", "flashing", "paused", "cancelling")
+_DEVICES = """
+SELECT d.*, h.up, f.flash_state,
+    (SELECT j.job_id FROM flash_jobs AS j WHERE j.device = d.device AND j.host = d.host AND j.status IN ('queued', 'flashing', 'paused',
+        'cancelling') ORDER BY j.status = 'queued', j.seq LIMIT 1) AS job_id,
+    (SELECT count(*) FROM flash_jobs AS j WHERE j.device = d.device AND j.host = d.host AND j.status IN ('queued', 'flashing', 'paused',
+        'cancelling')) AS open_jobs
+FROM devices AS d LEFT JOIN hosts AS h ON h.host = d.host LEFT JOIN board_flashes AS f ON f.host = d.host AND f.device = d.device
+WHERE d.attached
+"""
 
 
-def devices(db: Database) -> list[Row]:
-    """Devices that are attached, with what is being done on them."""
-    sql = f"""
-        SELECT d.*, h.up, (SELECT j.job_id FROM flash_jobs AS j WHERE j.host = d.host AND j.device = d.device
-            AND j.status IN ({marks(ACTIVE_JOBS)}) ORDER BY j.status = 'queued', j.seq LIMIT 1) AS job_id
-        FROM devices AS d LEFT JOIN hosts AS h ON h.host = d.host WHERE d.attached ORDER BY d.host, d.device
-    """  # noqa: S608
-    return rows(db, sql, ACTIVE_JOBS)
+def devices(
+    db: Database,
+    *,
+    host: str | None = None,
+    device: str | None = None,
+    port: str | None = None,
+    profile: str | None = None,
+) -> list[Row]:
+    """Devices that are attached, with what their flash holds and what is being done on them."""
+    given = {"host": host, "device": device, "port": port, "profile": profile}
+    named = {column: value for column, value in given.items() if value is not None}
+    where = "".join(f" AND d.{column} = ?" for column in named)
+    return rows(db, f"{_DEVICES}{where} ORDER BY d.host, d.device", list(named.values()))
+
+
+def labels(row: Row) -> dict[str, str]:
+    """The labels of a device."""
+    found: dict[str, str] = msgspec.json.decode(row["labels"])
+    return found
+
+
+def board(row: Row) -> Board:
+    """A device as far as somebody may ask for it."""
+    return Board(host=row["host"], device=row["device"], profile=row["profile"], labels=labels(row))
 
 
 def hosts(db: Database) -> list[Row]:
@@ -24,51 +50,15 @@ def hosts(db: Database) -> list[Row]:
     return rows(db, "SELECT * FROM hosts ORDER BY host")
 
 
-def leases_of(db: Database, task_id: str) -> list[Row]:
-    """Devices that nodes of a task have leased; a lease that has expired is one, too."""
-    mark = f"{task_id}/"
-    return rows(db, "SELECT * FROM devices WHERE substr(holder, 1, ?) = ?", (len(mark), mark))
-
-
-def devices_named(db: Database, device: str, host: str | None) -> list[Row]:
-    """Attached devices of that name."""
-    return [row for row in devices(db) if row["device"] == device and (host is None or row["host"] == host)]
+def is_host(db: Database, name: str) -> bool:
+    """Whether there is, or was, a flash agent of that name."""
+    found: Any = db.conn.execute(
+        "SELECT 1 FROM hosts WHERE host = ? UNION ALL SELECT 1 FROM devices WHERE host = ? LIMIT 1", (name, name)
+    )
+    return found.fetchone() is not None
 
 
 def document(db: Database, document_id: str) -> Row | None:
     """The document of that id."""
     found = rows(db, "SELECT * FROM documents WHERE document_id = ?", (document_id,))
     return found[0] if found else None
-
-
-def jobs(
-    db: Database,
-    *,
-    status: str | None = None,
-    host: str | None = None,
-    device: str | None = None,
-    task_id: str | None = None,
-    before: int | None = None,
-    limit: int = 100,
-) -> list[Row]:
-    """Flash jobs, newest first."""
-    given = {"status": status, "host": host, "device": device, "task_id": task_id}
-    where = ["1", *(f"{column} = ?" for column, value in given.items() if value is not None)]
-    values: list[Any] = [value for value in given.values() if value is not None]
-    if before is not None:
-        where.append("seq < ?")
-        values.append(before)
-    sql = f"SELECT * FROM flash_jobs WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - our own column names
-    return rows(db, sql, [*values, limit])
-
-
-def job(db: Database, job_id: str) -> Row | None:
-    """The flash job of that id."""
-    found = rows(db, "SELECT * FROM flash_jobs WHERE job_id = ?", (job_id,))
-    return found[0] if found else None
-
-
-def active_jobs(db: Database) -> list[Row]:
-    """Flash jobs that have not ended, oldest first."""
-    sql = f"SELECT * FROM flash_jobs WHERE status IN ({marks(ACTIVE_JOBS)}) ORDER BY seq"  # noqa: S608
-    return rows(db, sql, ACTIVE_JOBS)

@@ -4,7 +4,7 @@ import msgspec
 from sqlite_utils import Database
 
 from benchwire.observability import session, task
-from benchwire.observability.queries.of_boards import ACTIVE_JOBS
+from benchwire.observability.queries.of_flash import ACTIVE_JOBS
 from benchwire.observability.queries.rows import marks
 
 WAITING = "waiting"

@@ -5,8 +5,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, post
-from litestar.exceptions import ClientException, InternalServerException
-from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.exceptions import ClientException
 
 from benchwire.events.event import token
 from benchwire.events.log import EventTooLarge, LogUnavailable
@@ -15,6 +14,7 @@ from benchwire.observability import ingest
 from benchwire.observability.ingest import Tally
 from benchwire.observability.lab import Lab
 from benchwire.observability.lines import OF_ONE, Line, lines
+from benchwire.observability.routes.bodies import pieces, whole
 from benchwire.observability.routes.params import Id, TheLab
 from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire import sessions as wire
@@ -54,8 +54,8 @@ async def post_session_events(lab: TheLab, request: AnyRequest, session_id: Id) 
 async def _taken(lab: Lab, request: AnyRequest, session_id: str | None) -> Response[Any]:
     key = request.headers.get("idempotency-key")
     if request.headers.get("content-type", "").startswith(_NDJSON):
-        return await _many(lab, lines(_received(request), longest_bytes=ingest.LONGEST_LINE_BYTES), session_id, key)
-    body = await _whole(request)
+        return await _many(lab, lines(pieces(request), longest_bytes=ingest.LONGEST_LINE_BYTES), session_id, key)
+    body = await whole(request)
     if body.lstrip()[:1] == b"[":
         raws = msgspec.json.decode(body, type=list[msgspec.Raw])
         listed = [Line(number, bytes(raw)) for number, raw in enumerate(raws, 1)]
@@ -117,31 +117,6 @@ def _broken_off(tally: Tally, key: str | None) -> str:
         else "a later one may have landed too; with an Idempotency-Key all of it could be sent again, and none would land twice"
     )
     return f"{tally.trouble}; until then {tally.accepted} events had landed: {again}"
-
-
-async def _received(request: AnyRequest) -> AsyncGenerator[bytes, None]:
-    """The body as it comes; a line that its client did not finish is not passed on."""
-    try:
-        async for chunk in request.stream():
-            if chunk:
-                yield chunk
-    except InternalServerException as error:  # Litestar's word for a client that went away
-        raise ClientException("the body broke off") from error
-
-
-async def _whole(request: AnyRequest) -> bytes:
-    """The body, when it is within the limit that all other calls have."""
-    limit = request.app.request_max_body_size
-    assert isinstance(limit, int)
-    if (request.content_length or 0) > limit:
-        raise RequestEntityTooLarge
-    parts, size = [], 0
-    async for chunk in _received(request):
-        size += len(chunk)
-        if size > limit:
-            raise RequestEntityTooLarge
-        parts.append(chunk)
-    return b"".join(parts)
 
 
 async def _at_once(listed: list[Line]) -> AsyncGenerator[list[Line], None]:

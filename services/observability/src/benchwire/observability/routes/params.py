@@ -5,6 +5,7 @@ from typing import Annotated, TypeAlias
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from benchwire.observability.boards.reports import Reports
 from benchwire.observability.feeds import Feeds
 from benchwire.observability.lab import Lab
 
@@ -13,8 +14,10 @@ _LAST_SEQUENCE = (1 << 63) - 1
 
 TheLab: TypeAlias = NamedDependency[Lab]
 TheFeeds: TypeAlias = NamedDependency[Feeds]
+TheReports: TypeAlias = NamedDependency[Reports]
 Id: TypeAlias = FromPath[str]
 Text: TypeAlias = FromQuery[str | None]
+InState: TypeAlias = Annotated[str | None, QueryParameter(name="state")]  # ``state`` itself is a word of Litestar's
 Limit: TypeAlias = Annotated[int | None, QueryParameter(ge=1, le=MOST_ROWS)]
 After: TypeAlias = Annotated[int, QueryParameter(ge=0, le=_LAST_SEQUENCE)]
 Before: TypeAlias = Annotated[int | None, QueryParameter(ge=0, le=_LAST_SEQUENCE)]

@@ -11,11 +11,12 @@ from benchwire.events.event import IllegalToken, token
 from benchwire.events.log import EventTooLarge, LogUnavailable
 from benchwire.events.projection import ProjectionBehind
 from benchwire.observability import errors, queries
-from benchwire.observability.feeds import FLASH, SERIAL, SESSIONS, Feeds, of_job, of_session, of_task
+from benchwire.observability.boards.reports import OUTSIDE, Reporter, Reports
+from benchwire.observability.feeds import FLASH, SESSIONS, Feeds, of_job, of_session, of_task
 from benchwire.observability.lab import Lab
 from benchwire.observability.queries import Row
 from benchwire.observability.reading.replay import replayed
-from benchwire.observability.routes.params import Id, TheFeeds, TheLab
+from benchwire.observability.routes.params import Id, TheFeeds, TheLab, TheReports
 from benchwire.observability.routes.tasks import guide
 from benchwire.observability.wire import flash as flash_wire
 from benchwire.observability.wire import tasks as task_wire
@@ -118,7 +119,7 @@ async def _intervened(lab: Lab, task_id: str, text: str, socket: Socket) -> None
 # Boards
 
 
-async def _flash(socket: Socket, lab: Lab, feeds: Feeds, topic: str, job_id: str | None) -> None:
+async def _flash(socket: Socket, lab: Lab, feeds: Feeds, reports: Reports, job_id: str | None) -> None:
     def standing(db: Database) -> tuple[int, list[Row]]:
         jobs = [one for one in queries.active_jobs(db) if job_id in (None, one["job_id"])]
         return queries.applied(db), jobs
@@ -127,10 +128,14 @@ async def _flash(socket: Socket, lab: Lab, feeds: Feeds, topic: str, job_id: str
         sequence, jobs = await lab.read(standing)
         client.open([frame for job in jobs for frame in _standing(feeds, job)], after=sequence)
 
-    async def on_text(_: str) -> None:
-        detail = "reports of an outside flasher are not taken on this connection"
-        await socket.send_text(flash_wire.refused_frame(detail, lab.now()))
+    reporter = Reporter(socket.query_params.get("host") or OUTSIDE)
 
+    async def on_text(text: str) -> None:
+        refused = await reports.take(text, reporter) if may(socket, Scope.CONTROL) else lacking(Scope.CONTROL)
+        if refused is not None:
+            await socket.send_text(flash_wire.refused_frame(refused, lab.now()))
+
+    topic = FLASH if job_id is None else of_job(job_id)
     await lab.feed.attend(socket, topic, greet, on_text, pong=lambda: flash_wire.pong(lab.now()))
 
 
@@ -138,32 +143,22 @@ def _standing(feeds: Feeds, job: Row) -> list[str]:
     frames = flash_wire.standing_frames(job)
     progress = feeds.progress_of(job["job_id"])
     if progress is not None:
-        frames.append(flash_wire.progress_frame(progress, job["total_bytes"]))
+        frames.append(progress)
     if job["status"] == "paused":
         frames.append(flash_wire.paused_frame(job))
     return frames
 
 
 @websocket(["/flash-progress", "/ws/flash-progress"])
-async def flash_progress(socket: Socket, lab: TheLab, feeds: TheFeeds) -> None:
-    """Every flash job; first the state of those that run."""
-    await _flash(socket, lab, feeds, FLASH, None)
+async def flash_progress(socket: Socket, lab: TheLab, feeds: TheFeeds, reports: TheReports) -> None:
+    """Every flash job; first the state of those that run. With the scope ``control`` a flasher outside of the lab may report here."""
+    await _flash(socket, lab, feeds, reports, None)
 
 
 @websocket(["/flash-progress/{job_id:str}", "/ws/flash-progress/{job_id:str}"])
-async def flash_progress_of(socket: Socket, lab: TheLab, feeds: TheFeeds, job_id: Id) -> None:
+async def flash_progress_of(socket: Socket, lab: TheLab, feeds: TheFeeds, reports: TheReports, job_id: Id) -> None:
     """One flash job."""
-    await _flash(socket, lab, feeds, of_job(job_id), job_id)
+    await _flash(socket, lab, feeds, reports, job_id)
 
 
-@websocket("/ws/serial")
-async def serial(socket: Socket, lab: TheLab) -> None:
-    """What boards print, from now on."""
-
-    async def greet(client: Client) -> None:
-        client.open()
-
-    await lab.feed.attend(socket, SERIAL, greet)
-
-
-ROUTES = [sessions, task, flash_progress, flash_progress_of, serial]
+ROUTES = [sessions, task, flash_progress, flash_progress_of]

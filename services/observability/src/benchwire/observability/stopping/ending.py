@@ -9,6 +9,7 @@ from benchwire.events.event import Event
 from benchwire.events.log import Contended, LogUnavailable
 from benchwire.events.session import SessionStopped
 from benchwire.observability import commands, errors, queries, session, task
+from benchwire.observability.boards import leasing
 from benchwire.observability.lab import WRITE_DEADLINE_S, Lab
 from benchwire.observability.session import Session
 from benchwire.observability.task import Task
@@ -164,14 +165,12 @@ async def close_task(lab: Lab, task_id: str, gone: str) -> bool:
 
 async def _freed(lab: Lab, task_id: str) -> None:
     """What a runner that did not live to see the end of its task has left: leases, and flash jobs that nobody waits for."""
-    leases, jobs = await lab.read(lambda db: (queries.leases_of(db, task_id), queries.active_jobs(db)))
-    left = commands.let_go(
-        [(one["host"], one["device"], one["lease_id"]) for one in leases],
-        [(one["host"], one["job_id"]) for one in jobs if one["task_id"] == task_id],
-        lab.now(),
-    )
-    for event in left:
+    leases, jobs = await lab.read(lambda db: (queries.open_leases_of(db, task_id), queries.active_jobs(db)))
+    left = [(one["host"], one["job_id"]) for one in jobs if one["task_id"] == task_id and not one["outside"]]
+    for event in commands.cancel_jobs(left, lab.now()):
         await lab.write(event)
+    for one in leases:
+        await leasing.ended(lab, one["lease_id"], commands.ITS_END)
 
 
 async def _until_over(

@@ -3,6 +3,8 @@
 A runner that comes back, or another one, takes up what was left: its request is still in the queue. That is why there is a long time of
 grace; what somebody asked to end has a short one. What nobody ever took stays in the queue and waits. Where several of this service run,
 each looks by itself: to close something is one exclusive decision, so that one of them does it.
+
+What a session or task still holds of boards when it has ended, however it ended, is given back here, too.
 """
 
 import asyncio
@@ -13,9 +15,10 @@ from collections.abc import AsyncGenerator
 from benchwire.events.catalog import AGENT
 from benchwire.events.log import Contended, LogUnavailable
 from benchwire.events.projection import ProjectionBehind
-from benchwire.observability import queries
+from benchwire.observability import commands, queries
+from benchwire.observability.boards import leasing
 from benchwire.observability.lab import Lab
-from benchwire.observability.queries import Held
+from benchwire.observability.queries import Held, Row
 from benchwire.observability.stopping import ending
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,8 @@ class Orphans:
                 log.exception("what gone runners left is looked at again later")
 
     async def _look(self) -> None:
+        for lease in await self._lab.read(queries.leases_left):
+            await self._give_back(lease)
         held = await self._lab.read(queries.held)
         there = await self._lab.present.names(AGENT) if held else set()
         if there is None:  # nobody can tell who is gone while NATS is away, and everybody seems to be right after that
@@ -64,6 +69,14 @@ class Orphans:
             grace_s = min(ASKED_TO_END_S, self._after_s) if one.is_ending else self._after_s
             if now - self._gone_since[key] >= grace_s and await self._lab.present.is_gone(AGENT, one.runner):
                 await self._close(one)
+
+    async def _give_back(self, lease: Row) -> None:
+        try:
+            await leasing.ended(self._lab, lease["lease_id"], commands.ITS_END)
+        except (Contended, LogUnavailable, ProjectionBehind) as error:
+            log.warning("lease %s of %s is given back later: %s", lease["lease_id"], lease["holder"], error)
+        else:
+            log.info("lease %s is given back: %s has ended", lease["lease_id"], lease["holder"])
 
     async def _close(self, one: Held) -> None:
         close = ending.close_session if one.kind == "session" else ending.close_task

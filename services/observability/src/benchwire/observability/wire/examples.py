@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+from benchwire.observability.wire.flashing import StartFlash
 from benchwire.observability.wire.sessions import Hook
 from benchwire.web.described import JSON, Body
+from benchwire.web.forms import MULTIPART
 
 NDJSON = "application/x-ndjson"
 AT = "2026-01-17T12:00:00Z"
@@ -53,6 +55,26 @@ TASK: dict[str, Any] = {
 }
 GUIDANCE: dict[str, Any] = {"guidance": "Use the second timer.", "node_id": "counter"}
 FLASH: dict[str, Any] = {"device_id": "lab-1/stm32f405-1", "document_id": "doc_0123456789abcdef0123456789abcdef"}
+FIRMWARE: dict[str, Any] = {
+    "type": "object",
+    "description": "One or more files, and the fields of the JSON body as text",
+    "properties": {"file": {"type": "string", "format": "binary"}, "device_id": {"type": "string"}},
+    "required": ["file"],
+}
+FLASHES = {
+    JSON: Body(StartFlash, FLASH),
+    MULTIPART: Body(FIRMWARE, {"file": "firmware", "device_id": "lab-1/stm32f405-1", "priority": "1"}),
+}
+THROTTLE: dict[str, Any] = {"max_bytes_per_s": 20_000}
+DEPLOY: dict[str, Any] = {"task_id": "task-0123456789abcdef", "node_id": "counter", "port": "/dev/ttyUSB0"}
+DEPLOY_ALL: dict[str, Any] = {"task_id": "task-0123456789abcdef"}
+LEASE: dict[str, Any] = {"holder": "ada", "profile": "stm32f405", "labels": {"rack": "2"}, "for_s": 600, "wait_s": 1}
+RENEWAL: dict[str, Any] = {"for_s": 600}
+RESET: dict[str, Any] = {"mode": "run"}
+POWER: dict[str, Any] = {"on": True}
+IDENTIFY: dict[str, Any] = {}
+SERIAL: dict[str, Any] = {"text": "version", "end": "\r\n", "until": "v(\\d+)\\.(\\d+)", "timeout_s": 2}
+CAPTURE: dict[str, Any] = {"for_s": 30, "until": "TEST (PASS|FAIL)", "tags": ["boot"]}
 AGENT: dict[str, Any] = {
     "name": "board-bringer",
     "description": "Brings up a new board",

@@ -115,14 +115,18 @@ class FlashQueuedFrame(OfJob, kw_only=True, tag="flash_queued"):
 
 
 class FlashStartedFrame(OfJob, kw_only=True, tag="flash_started"):
-    """The tool works on the board."""
+    """The tool works on the board, for the first time or again."""
 
     stage: str
     total_bytes: int
+    attempt: int
 
 
 class FlashProgressFrame(OfJob, kw_only=True, tag="flash_progress"):
-    """How far the job is: ``progress`` in percent, ``transferSpeed`` in bytes a second, ``estimatedTimeRemaining`` in seconds."""
+    """How far the job is: ``progress`` in percent, ``transferSpeed`` in bytes a second, ``estimatedTimeRemaining`` in seconds.
+
+    Within one ``attempt`` the percentage never goes back, and it is 100 only once what was written is verified.
+    """
 
     progress: float
     stage: str
@@ -130,6 +134,14 @@ class FlashProgressFrame(OfJob, kw_only=True, tag="flash_progress"):
     total_bytes: int
     transfer_speed: float | None
     estimated_time_remaining: float | None
+    attempt: int
+
+
+class FlashPauseDeferredFrame(OfJob, kw_only=True, tag="flash_pause_deferred"):
+    """The job cannot hold in this ``stage``; it will when ``until``: "the first block is written"."""
+
+    stage: str
+    until: str
 
 
 class FlashPausedFrame(OfJob, kw_only=True, tag="flash_paused"):
@@ -140,11 +152,27 @@ class FlashResumedFrame(OfJob, kw_only=True, tag="flash_resumed"):
     """The job goes on."""
 
 
+class FlashThrottledFrame(OfJob, kw_only=True, tag="flash_throttled"):
+    """The job writes no faster than that from now on; null is no limit."""
+
+    max_bytes_per_s: int | None
+
+
+class FlashRetriedFrame(OfJob, kw_only=True, tag="flash_retried"):
+    """This ``attempt`` broke, and after ``wait`` seconds another follows, which begins with its own ``flash_started``."""
+
+    attempt: int
+    error: str
+    code: str
+    flash_state: str
+    wait: float
+
+
 class FlashCompletedFrame(OfJob, kw_only=True, tag="flash_completed"):
-    """The image is on the board and was verified; ``duration`` in seconds."""
+    """The image is on the board and was verified; ``duration`` in seconds, null when an outside flasher reports it."""
 
     total_bytes: int
-    duration: float
+    duration: float | None
 
 
 class FlashFailedFrame(OfJob, kw_only=True, tag="flash_failed"):
@@ -176,7 +204,10 @@ class FlashRefusedFrame(msgspec.Struct, kw_only=True, tag_field="type", tag="err
 
 
 class SerialLineFrame(msgspec.Struct, kw_only=True, tag_field="type", tag="serial_line", rename="camel"):
-    """A line that a board printed: its ``number``, and after which flash job."""
+    """A line that a board printed: its ``number``, and after which flash job.
+
+    ``lostBytes`` were dropped right before it; ``data`` is base64 of the exact bytes when these are not UTF-8.
+    """
 
     device_id: str
     host: str
@@ -184,8 +215,91 @@ class SerialLineFrame(msgspec.Struct, kw_only=True, tag_field="type", tag="seria
     number: int
     job_id: str | None
     timestamp: int
+    lost_bytes: int
+    data: str | None
 
 
+class SerialWrite(msgspec.Struct, kw_only=True, tag_field="type", tag="write"):
+    """Bytes for the board: ``text`` as UTF-8, or in ``hex`` or ``base64``; then ``end``, such as a line end."""
+
+    text: str | None = None
+    hex: str | None = None
+    base64: str | None = None
+    end: str = ""
+    lease_id: str | None = None
+
+
+class SerialWrittenFrame(msgspec.Struct, kw_only=True, tag_field="type", tag="written", rename="camel"):
+    """So many bytes were sent to the board."""
+
+    device_id: str
+    host: str
+    written: int
+    timestamp: int
+
+
+class SerialRefusedFrame(msgspec.Struct, kw_only=True, tag_field="type", tag="error"):
+    """What was sent is not taken, or there is no such board."""
+
+    error: str
+    timestamp: int
+
+
+# Reports of a flasher outside of the lab, which it sends
+
+
+class OfReport(msgspec.Struct, kw_only=True, tag_field="type", rename="camel"):
+    """What an outside flasher says of a job of its own; its own ``timestamp`` is passed over."""
+
+    job_id: str
+    device_id: str
+
+
+class ReportStarted(OfReport, kw_only=True, tag="flash_started"):
+    """It works on a board."""
+
+    stage: str | None = None
+    total_bytes: float | None = None
+
+
+class ReportProgress(OfReport, kw_only=True, tag="flash_progress"):
+    """How far it is. The percentage that is shown follows from the bytes; ``progress`` counts where there are none."""
+
+    progress: float | None = None
+    stage: str | None = None
+    bytes_transferred: float | None = None
+    total_bytes: float | None = None
+    transfer_speed: float | None = None
+    estimated_time_remaining: float | None = None
+
+
+class ReportPaused(OfReport, kw_only=True, tag="flash_paused"):
+    """It holds."""
+
+
+class ReportResumed(OfReport, kw_only=True, tag="flash_resumed"):
+    """It goes on."""
+
+
+class ReportCompleted(OfReport, kw_only=True, tag="flash_completed"):
+    """It is done."""
+
+
+class ReportFailed(OfReport, kw_only=True, tag="flash_failed"):
+    """It failed, and why."""
+
+    error: str | None = None
+
+
+class ReportCancelled(OfReport, kw_only=True, tag="flash_cancelled"):
+    """It was ended."""
+
+    reason: str | None = None
+
+
+REPORTS = (
+    ReportStarted, ReportProgress, ReportPaused, ReportResumed, ReportCompleted, ReportFailed, ReportCancelled
+)  # fmt: skip
 OF_SESSIONS = (
     InitFrame,
     SessionEventFrame,
@@ -198,10 +312,11 @@ OF_SESSIONS = (
 OF_A_SESSION = tuple(kind for kind in OF_SESSIONS if kind not in (FactFrame, Pong))
 OF_A_TASK = (TaskFrame, TaskErrorFrame, Pong)
 OF_JOBS = (
-    FlashQueuedFrame, FlashStartedFrame, FlashProgressFrame, FlashPausedFrame, FlashResumedFrame, FlashCompletedFrame,
-    FlashFailedFrame, FlashCancelledFrame, FlashPongFrame, FlashRefusedFrame,
+    FlashQueuedFrame, FlashStartedFrame, FlashProgressFrame, FlashPauseDeferredFrame, FlashPausedFrame, FlashResumedFrame,
+    FlashThrottledFrame, FlashRetriedFrame, FlashCompletedFrame, FlashFailedFrame, FlashCancelledFrame, FlashPongFrame, FlashRefusedFrame,
 )  # fmt: skip
 OF_LINES = (SerialLineFrame, Pong)
+OF_A_BOARD = (SerialLineFrame, SerialWrittenFrame, SerialRefusedFrame, Pong)
 
 FACES = (
     Face(
@@ -214,16 +329,22 @@ FACES = (
         what="One task from its start, whenever the client comes.", query=TOKEN,
     ),
     Face(
-        service=OBSERVABILITY, name="flash_progress", address="/flash-progress", protocol="ws", sends=OF_JOBS, takes=(Ping,),
-        what="Every flash job; first the state of those that run.", query=TOKEN,
+        service=OBSERVABILITY, name="flash_progress", address="/flash-progress", protocol="ws", sends=OF_JOBS, takes=(*REPORTS, Ping),
+        what="Every flash job; first the state of those that run. Who has the scope `control` may report jobs of a flasher outside of the lab.",
+        query={"host": "the name of the flasher that reports here; without one it is `outside`", **TOKEN},
     ),
     Face(
         service=OBSERVABILITY, name="flash_progress_of_job", address="/flash-progress/{job_id}", protocol="ws", sends=OF_JOBS,
-        takes=(Ping,), what="One flash job.", query=TOKEN,
+        takes=(*REPORTS, Ping), what="One flash job.", query=TOKEN,
     ),
     Face(
         service=OBSERVABILITY, name="serial", address="/ws/serial", protocol="ws", sends=OF_LINES, takes=(Ping,),
         what="What boards print, from now on.", query=TOKEN,
+    ),
+    Face(
+        service=OBSERVABILITY, name="serial_of_device", address="/ws/serial/{device_id}", protocol="ws", sends=OF_A_BOARD,
+        takes=(SerialWrite, Ping), what="What one board prints, from now on. Who has the scope `control` may write to it.",
+        query={"host": "which one is meant, when boards of several hosts have that name", **TOKEN},
     ),
     Face(
         service=OBSERVABILITY, name="session_stream", address="/sessions/{session_id}/stream", protocol="sse", sends=OF_A_SESSION,

@@ -1,4 +1,4 @@
-"""Flash jobs and devices as clients know them: camelCase, milliseconds since the epoch."""
+"""Flash jobs and serial lines as clients know them: camelCase, milliseconds since the epoch."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -11,15 +11,22 @@ from benchwire.events.flash import (
     FlashEvent,
     FlashFailed,
     FlashPaused,
+    FlashPauseDeferred,
+    FlashReported,
     FlashRequested,
     FlashResumed,
+    FlashRetried,
     FlashStarted,
+    FlashThrottled,
 )
-from benchwire.events.live import FlashProgress, SerialLine
-from benchwire.observability.queries import Row
+from benchwire.events.live import FlashProgress
+from benchwire.observability.queries import Learned, Row
 
-# How far each stage is on the way, where it can't be counted: nothing is on the board before writing, everything after it.
-_BEFORE = ("connecting", "erasing")
+# Nothing is on the board before writing. All is there when it is verified, and that counts only once the tool has said so.
+_BEFORE = ("connecting", "erasing", "queued")
+_VERIFYING = "verifying"
+_VERIFIED = "resetting"
+_NEARLY = 99.9
 
 
 def milliseconds(moment: datetime) -> int:
@@ -36,38 +43,82 @@ def fact_frame(event: FlashEvent) -> str | None:
     return _frame(kind, event, **more)
 
 
-def _told(event: FlashEvent) -> tuple[str, dict[str, Any]] | None:  # noqa: PLR0911 - one line per event
+def _told(event: FlashEvent) -> tuple[str, dict[str, Any]] | None:  # noqa: C901, PLR0911 - one line per event
     match event:
         case FlashRequested():
-            return "flash_queued", {"stage": "queued", "totalBytes": event.image.size_bytes}
+            total_bytes = sum(part.image.size_bytes for part in event.parts) or event.image.size_bytes
+            return "flash_queued", {"stage": "queued", "totalBytes": total_bytes}
         case FlashStarted():
-            return "flash_started", {"stage": "Initializing", "totalBytes": event.total_bytes}
+            return "flash_started", {"stage": "Initializing", "totalBytes": event.total_bytes, "attempt": event.attempt}
+        case FlashPauseDeferred():
+            return "flash_pause_deferred", {"stage": event.stage, "until": event.until}
         case FlashPaused():
             return "flash_paused", {}
         case FlashResumed():
             return "flash_resumed", {}
+        case FlashThrottled():
+            return "flash_throttled", {"maxBytesPerS": event.max_bytes_per_s}
+        case FlashRetried():
+            broke = {
+                "attempt": event.attempt,
+                "error": event.error,
+                "code": event.code,
+                "flashState": event.flash_state,
+            }
+            return "flash_retried", {**broke, "wait": event.wait_s}
         case FlashCompleted():
             return "flash_completed", {"totalBytes": event.total_bytes, "duration": event.duration_s}
         case FlashFailed():
             return "flash_failed", {"error": event.error, "code": event.code, "flashState": event.flash_state}
         case FlashCancelled():
             return "flash_cancelled", {"flashState": event.flash_state, "reason": event.reason}
+        case FlashReported():
+            return _reported(event)
         case _:
             return None
 
 
-def progress_frame(sample: FlashProgress, total_bytes: int) -> str:
-    """How far a job is; ``total_bytes`` is what its image holds."""
+def _reported(event: FlashReported) -> tuple[str, dict[str, Any]] | None:
+    """A job of an outside flasher goes through the same frames; nobody here knows how long it took, or what it left in the flash."""
+    size = {"totalBytes": event.total_bytes or 0}
+    told: dict[str, dict[str, Any]] = {
+        "queued": {"stage": event.stage or "queued", **size},
+        "started": {"stage": event.stage or "Initializing", **size, "attempt": 1},
+        "paused": {},
+        "resumed": {},
+        "completed": {**size, "duration": None},
+        "failed": {"error": event.error or "it failed", "code": "reported", "flashState": None},
+        "cancelled": {"flashState": None, "reason": event.error},
+    }
+    return (f"flash_{event.status}", told[event.status]) if event.status in told else None
+
+
+def percent(sample: FlashProgress, total_bytes: int) -> float:
+    """How far a job is, from 0 to 100: the bytes that are written of those that will be; ``total_bytes`` is what its image holds.
+
+    100 only once what was written is verified. A stage that this service does not know, of an outside flasher, counts as writing.
+    """
     if sample.stage in _BEFORE:
-        progress, done = 0.0, 0
-    elif sample.stage == "writing":
+        return 0.0
+    if sample.stage == _VERIFYING:
+        return _NEARLY
+    if sample.stage == _VERIFIED:
+        return 100.0
+    whole = sample.total_bytes or total_bytes
+    return min(max(100.0 * sample.done_bytes / whole, 0.0), _NEARLY) if whole else 0.0
+
+
+def progress_frame(sample: FlashProgress, total_bytes: int, progress: float) -> str:
+    """How far a job is; ``total_bytes`` is what its image holds, ``progress`` what ``percent`` said of it, now or before."""
+    done = total_bytes
+    if sample.stage in _BEFORE:
+        done = 0
+    elif sample.stage not in (_VERIFYING, _VERIFIED):
         total_bytes = sample.total_bytes or total_bytes
-        progress, done = (100.0 * sample.done_bytes / total_bytes if total_bytes else 0.0), sample.done_bytes
-    else:
-        progress, done = 100.0, total_bytes
+        done = sample.done_bytes
     return _frame(
-        "flash_progress", sample, progress=min(progress, 100.0), stage=sample.stage, bytesTransferred=done, totalBytes=total_bytes,
-        transferSpeed=sample.speed_bytes_per_s, estimatedTimeRemaining=sample.remaining_s,
+        "flash_progress", sample, progress=progress, stage=sample.stage, bytesTransferred=done, totalBytes=total_bytes,
+        transferSpeed=sample.speed_bytes_per_s, estimatedTimeRemaining=sample.remaining_s, attempt=sample.attempt,
     )  # fmt: skip
 
 
@@ -78,7 +129,7 @@ def standing_frames(job: Row) -> list[str]:
     if job["status"] == "queued" or job["started_at"] is None:
         return [_encoded({"type": "flash_queued", **told, "stage": "queued", "totalBytes": job["total_bytes"]})]
     started = {"type": "flash_started", **told, "stage": "Initializing", "totalBytes": job["total_bytes"]}
-    return [_encoded(started)]
+    return [_encoded({**started, "attempt": job["attempt"]})]
 
 
 def paused_frame(job: Row) -> str:
@@ -130,41 +181,36 @@ def job_view(job: Row) -> dict[str, Any]:
         "code": job["code"],
         "error": job["error"],
         "flashState": job["flash_state"],
+        "partition": job["partition"],
+        "parts": job["parts"],
+        "priority": job["priority"],
+        "retries": job["retries"],
+        "timeout": job["timeout_s"],
+        "maxBytesPerS": job["max_bytes_per_s"],
+        "leaseId": job["lease_id"],
+        "pauseDeferred": job["deferred"],
+        "outside": bool(job["outside"]),
     }
+
+
+def learned_view(one: Learned) -> dict[str, Any]:
+    """What came of many jobs, as in ``GET /api/flash/analytics``."""
+    return {
+        "key": one.key,
+        "jobs": one.jobs,
+        "completed": one.completed,
+        "failed": one.failed,
+        "cancelled": one.cancelled,
+        "success_rate": one.success_rate,
+        "duration_s": _percentiles(one.duration_s),
+        "speed_bytes_per_s": _percentiles(one.speed_bytes_per_s),
+        "errors": one.errors,
+    }
+
+
+def _percentiles(found: dict[int, float]) -> dict[str, float] | None:
+    return {f"p{percent}": value for percent, value in found.items()} or None
 
 
 def _ms(text: str | None) -> int | None:
     return None if text is None else milliseconds(datetime.fromisoformat(text))
-
-
-def device_view(row: Row, *, host_is_up: bool | None, now: str) -> dict[str, Any]:
-    """A device, as in ``GET /api/devices``. ``host_is_up`` is None while nobody can tell."""
-    lease = None
-    if row["lease_id"] is not None and row["lease_expires_at"] > now:
-        lease = {"lease_id": row["lease_id"], "holder": row["holder"], "expires_at": row["lease_expires_at"]}
-    state = "offline" if host_is_up is False else "busy" if row["job_id"] else "leased" if lease else "available"
-    return {
-        "device_id": row["device"],
-        "host": row["host"],
-        "port": row["port"],
-        "board_type": row["profile"],
-        "chip_name": row["chip"],
-        "vid": row["vid"],
-        "pid": row["pid"],
-        "serial_number": row["serial_number"],
-        "driver": row["driver"],
-        "probe": row["probe"],
-        "virtual": bool(row["virtual"]),
-        "labels": msgspec.json.decode(row["labels"]),
-        "state": state,
-        "job_id": row["job_id"],
-        "lease": lease,
-        "since": row["since"],
-    }
-
-
-def serial_frame(sample: SerialLine) -> str:
-    """A line that a board printed."""
-    told = {"type": "serial_line", "deviceId": sample.device, "host": sample.host, "line": sample.line}
-    place = {"number": sample.number, "jobId": sample.job_id, "timestamp": milliseconds(sample.timestamp)}
-    return _encoded({**told, **place})

@@ -62,32 +62,3 @@ class Guide(msgspec.Struct, kw_only=True):
 
     guidance: Name
     node_id: str | None = None
-
-
-class StartFlash(msgspec.Struct, kw_only=True):
-    """Body of ``POST /api/flash/start``: a device, and its firmware by artifact digest or by document."""
-
-    device_id: str | None = None
-    device_id_camel: str | None = msgspec.field(default=None, name="deviceId")
-    host: str | None = None
-    artifact_id: str | None = None
-    artifact_id_camel: str | None = msgspec.field(default=None, name="artifactId")
-    document_id: str | None = None
-    document_id_camel: str | None = msgspec.field(default=None, name="documentId")
-    partition: str | None = None
-    address: int | None = None
-
-    @property
-    def device(self) -> str | None:
-        """The device, in either spelling."""
-        return self.device_id or self.device_id_camel
-
-    @property
-    def artifact(self) -> str | None:
-        """The digest of the firmware, in either spelling."""
-        return self.artifact_id or self.artifact_id_camel
-
-    @property
-    def document(self) -> str | None:
-        """The document with the firmware, in either spelling."""
-        return self.document_id or self.document_id_camel

@@ -4,16 +4,25 @@ A contract test compares them with what is really answered.
 """
 
 from benchwire.observability.wire.answers.boards import (
+    Asked,
+    Deployed,
     Device,
     Devices,
     Firmware,
+    FlashAnalytics,
+    FlashHistory,
     FlashJob,
     FlashJobs,
     FlashStarted,
     FlashSteered,
     Host,
     Hosts,
+    IdentifiedChip,
     Lease,
+    Leases,
+    OneDevice,
+    OneLease,
+    Operations,
 )
 from benchwire.observability.wire.answers.events import (
     Counts,
@@ -28,6 +37,7 @@ from benchwire.observability.wire.answers.events import (
     UsageLine,
     WrongLine,
 )
+from benchwire.observability.wire.answers.serial import Capture, OneCapture, PrintedLine, PrintedLines, SerialWritten
 from benchwire.observability.wire.answers.service import Health, Rows
 from benchwire.observability.wire.answers.sessions import (
     Forgotten,
@@ -55,11 +65,16 @@ from benchwire.observability.wire.answers.tasks import (
 )
 
 __all__ = [
+    "Asked",
+    "Capture",
     "Counts",
+    "Deployed",
     "Device",
     "Devices",
     "Events",
     "Firmware",
+    "FlashAnalytics",
+    "FlashHistory",
     "FlashJob",
     "FlashJobs",
     "FlashStarted",
@@ -72,14 +87,23 @@ __all__ = [
     "Hits",
     "Host",
     "Hosts",
+    "IdentifiedChip",
     "Imported",
     "Lease",
+    "Leases",
     "LogLine",
     "Module",
     "ModuleState",
     "NotStopped",
+    "OneCapture",
+    "OneDevice",
+    "OneLease",
     "OneSession",
+    "Operations",
+    "PrintedLine",
+    "PrintedLines",
     "Rows",
+    "SerialWritten",
     "SessionDeleted",
     "SessionDescribed",
     "SessionMade",

@@ -1,11 +1,11 @@
 """Boards, hosts and flash jobs."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 
-class Lease(msgspec.Struct):
+class DeviceLease(msgspec.Struct):
     """Who has a device for itself, until when."""
 
     lease_id: str
@@ -13,8 +13,20 @@ class Lease(msgspec.Struct):
     expires_at: str
 
 
+class Handling(msgspec.Struct):
+    """The last hand on a board's reset line or supply."""
+
+    do: str
+    by: str | None
+    at: str
+
+
 class Device(msgspec.Struct, kw_only=True):
-    """A board that is plugged in."""
+    """A board that is plugged in.
+
+    ``flash_state`` is what its last flash job left there, null when the lab has never flashed it; ``needs_flash`` marks one that a job
+    left half done, until it is flashed again. ``problem`` is why the chip did not say what it is, or why that does not fit.
+    """
 
     device_id: str
     host: str
@@ -27,11 +39,23 @@ class Device(msgspec.Struct, kw_only=True):
     driver: str | None
     probe: str | None
     virtual: bool
-    labels: Any
+    labels: dict[str, str]
     state: Literal["available", "leased", "busy", "offline"]
     job_id: str | None
-    lease: Lease | None
+    lease: DeviceLease | None
     since: str
+    flash_state: str | None
+    needs_flash: bool
+    flash_bytes: int | None
+    problem: str | None
+    identified_at: str | None
+    handled: Handling | None
+
+
+class OneDevice(msgspec.Struct):
+    """A board."""
+
+    device: Device
 
 
 class Devices(msgspec.Struct):
@@ -64,7 +88,10 @@ class Firmware(msgspec.Struct, rename="camel"):
 
 
 class FlashJob(msgspec.Struct, kw_only=True, rename="camel"):
-    """A flash job; times are milliseconds since the epoch, ``duration`` is in seconds."""
+    """A flash job; times are milliseconds since the epoch, ``duration`` and ``timeout`` are in seconds.
+
+    ``pauseDeferred`` says when a pause that was asked for will come true; ``outside`` that a flasher outside of the lab reports the job.
+    """
 
     job_id: str
     device_id: str
@@ -87,6 +114,15 @@ class FlashJob(msgspec.Struct, kw_only=True, rename="camel"):
     code: str | None
     error: str | None
     flash_state: str | None
+    partition: str | None
+    parts: int
+    priority: int
+    retries: int
+    timeout: float | None
+    max_bytes_per_s: int | None
+    lease_id: str | None
+    pause_deferred: str | None
+    outside: bool
 
 
 class FlashJobs(msgspec.Struct):
@@ -110,3 +146,117 @@ class FlashSteered(msgspec.Struct, rename="camel"):
 
     job_id: str
     status: str
+
+
+class FlashHistory(msgspec.Struct):
+    """Jobs that have ended, the last to end first; ``next_before`` is the ``before`` of the next page, null on the last."""
+
+    history: list[FlashJob]
+    next_before: int | None
+
+
+class Percentiles(msgspec.Struct):
+    """The value that so many percent do not exceed."""
+
+    p50: float
+    p90: float
+    p99: float
+
+
+class Learned(msgspec.Struct, kw_only=True):
+    """What came of jobs: ``success_rate`` is the share of those that were not cancelled that completed; ``errors`` counts by code."""
+
+    key: str | None
+    jobs: int
+    completed: int
+    failed: int
+    cancelled: int
+    success_rate: float | None
+    duration_s: Percentiles | None
+    speed_bytes_per_s: Percentiles | None
+    errors: dict[str, int]
+
+
+class FlashAnalytics(msgspec.Struct, kw_only=True):
+    """What the jobs that ended from ``since`` to ``until`` tell. ``is_all`` says that these are all of them, and not only the newest."""
+
+    by: Literal["board", "host", "device"]
+    since: str
+    until: str
+    is_all: bool
+    total: Learned
+    groups: list[Learned]
+
+
+class Lease(msgspec.Struct, kw_only=True):
+    """A lease, or the request for one. ``place`` is that in the queue (1 is next), null unless it waits."""
+
+    lease_id: str
+    holder: str
+    state: Literal["waiting", "held", "ended"]
+    host: str | None
+    device_id: str | None
+    profile: str | None
+    labels: dict[str, str]
+    requested_at: str
+    expires_at: str | None
+    wait_until: str | None
+    place: int | None
+    reason: str | None
+
+
+class OneLease(msgspec.Struct):
+    """A lease."""
+
+    lease: Lease
+
+
+class Leases(msgspec.Struct):
+    """Leases, newest first."""
+
+    leases: list[Lease]
+
+
+class Asked(msgspec.Struct):
+    """It was done by the board's host."""
+
+    ok: Literal[True]
+    device_id: str
+    host: str
+
+
+class IdentifiedChip(msgspec.Struct, kw_only=True):
+    """What the chip said of itself, or the ``problem``."""
+
+    device_id: str
+    host: str
+    chip: str | None
+    profile: str | None
+    problem: str | None
+
+
+class Operation(msgspec.Struct, kw_only=True):
+    """One node's image on its way to a board, or the ``error`` that keeps it."""
+
+    node_id: str
+    job_id: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="jobId")
+    device_id: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="deviceId")
+    host: str | msgspec.UnsetType = msgspec.UNSET
+    status: str
+    error: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Operations(msgspec.Struct):
+    """What was begun, node by node."""
+
+    operations: list[Operation]
+
+
+class Deployed(msgspec.Struct, kw_only=True, rename="camel"):
+    """What was begun for one node."""
+
+    job_id: str
+    status: Literal["started"]
+    device_id: str
+    host: str
+    operations: list[Operation]

@@ -1,0 +1,89 @@
+"""What happens when somebody asks for something: what is, what is asked and what time it is, to the event that follows.
+
+Nothing here waits or looks anything up. A broken rule raises; None says that there is nothing left to do.
+"""
+
+from benchwire.observability.commands.blueprints import can_start, change_blueprint, create_blueprint, delete_blueprint
+from benchwire.observability.commands.captures import request_capture, stop_capture
+from benchwire.observability.commands.flash import (
+    STEERING,
+    Candidate,
+    Image,
+    Node,
+    choose_board,
+    flash_address,
+    request_flash,
+    throttle,
+)
+from benchwire.observability.commands.leases import (
+    GIVEN_BACK,
+    ITS_END,
+    NOT_IN_TIME,
+    UNWANTED,
+    board_named,
+    cancel_jobs,
+    checked_labels,
+    mind_lease,
+    patience,
+    release,
+    renew,
+    request_lease,
+    why_not,
+    withdraw,
+)
+from benchwire.observability.commands.reports import report, sample, silent
+from benchwire.observability.commands.sessions import (
+    ASKED,
+    close_session,
+    create_session,
+    delete_session,
+    describe_session,
+    stop_session,
+    turns,
+)
+from benchwire.observability.commands.tasks import cancel_task, close_task, guide_task, start_task
+
+__all__ = [
+    "ASKED",
+    "GIVEN_BACK",
+    "ITS_END",
+    "NOT_IN_TIME",
+    "STEERING",
+    "UNWANTED",
+    "Candidate",
+    "Image",
+    "Node",
+    "board_named",
+    "can_start",
+    "cancel_jobs",
+    "cancel_task",
+    "change_blueprint",
+    "checked_labels",
+    "choose_board",
+    "close_session",
+    "close_task",
+    "create_blueprint",
+    "create_session",
+    "delete_blueprint",
+    "delete_session",
+    "describe_session",
+    "flash_address",
+    "guide_task",
+    "mind_lease",
+    "patience",
+    "release",
+    "renew",
+    "report",
+    "request_capture",
+    "request_flash",
+    "request_lease",
+    "sample",
+    "silent",
+    "start_task",
+    "stop_capture",
+    "stop_session",
+    "throttle",
+    "turns",
+    "why_not",
+    "withdraw",
+]
