@@ -19,10 +19,12 @@ from benchwire.documents.fields import (
     bounded,
     checked_expiry,
     checked_tags,
+    is_tag,
     parsed_digest,
     parsed_metadata,
     parsed_time,
 )
+from benchwire.documents.names import safe_filename
 from benchwire.events.document import (
     DocumentCreated,
     DocumentDeleted,
@@ -30,6 +32,7 @@ from benchwire.events.document import (
     DocumentUnlinked,
     DocumentUpdated,
 )
+from benchwire.events.serial import CaptureFinished
 
 MAX_LINKS = 1000
 KINDS = ("derived_from", "part_of", "supersedes")
@@ -99,6 +102,28 @@ def create_once(document: Document | None, created: DocumentCreated) -> Document
     if document.digest != created.digest:
         raise KeyReused
     return None
+
+
+def keep_capture(made: bool, capture: CaptureFinished) -> DocumentCreated | None:
+    """What a board printed comes to be a document, unless it was one before, be that deleted since."""
+    if made:
+        return None
+    told = {
+        "host": capture.host,
+        "device": capture.device,
+        "lost_bytes": str(capture.lost_bytes),
+        "reason": capture.reason,
+    }
+    return DocumentCreated(
+        timestamp=capture.timestamp,
+        document_id=capture.capture_id,
+        filename=safe_filename(capture.artifact.name),
+        content_type="text/plain",
+        size_bytes=capture.artifact.size_bytes,
+        digest=capture.artifact.digest,
+        tags=checked_tags(["serial", *filter(is_tag, capture.tags)]),
+        metadata=told,
+    )
 
 
 def check_quota(totals: Totals, limits: Limits, *, new_bytes: int) -> None:

@@ -17,11 +17,16 @@ _HEX_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _DIGEST_BYTES = 32
 
 
+def is_tag(tag: str) -> bool:
+    """Whether ``tag`` is one as it stands."""
+    return _TAG.fullmatch(tag) is not None
+
+
 def checked_tags(tags: Iterable[str]) -> list[str]:
     """The tags without white space around them, each once, in the given order; an empty one is none. Raises ``BadTag``."""
     found = list(dict.fromkeys(stripped for tag in tags if (stripped := tag.strip())))
     for tag in found:
-        if not _TAG.fullmatch(tag):
+        if not is_tag(tag):
             raise BadTag(tag, "use letters, digits and hyphens, 64 at most")
     if len(found) > MAX_TAGS:
         raise BadTag(found[MAX_TAGS], f"a document has {MAX_TAGS} tags at most")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from benchwire.documents import app, upload
 from benchwire.documents.cache import Cache
+from benchwire.documents.captures import Captures
 from benchwire.documents.commands import Limits
 from benchwire.documents.live import Live
 from benchwire.documents.projection import SCHEMA
@@ -17,6 +18,7 @@ from benchwire.documents.settings import Settings
 from benchwire.documents.store import Store
 from benchwire.events import service
 from benchwire.events.bus import connected
+from benchwire.events.log import Log
 from benchwire.events.presence import Presence, Present
 from benchwire.events.projection import Projection
 from benchwire.events.settings import load
@@ -54,6 +56,7 @@ async def serving(settings: Settings, on_ready: Callable[[int], None] = lambda _
         indexer = Indexer(bus, projection, store.blobs, index)
         retention = Retention(store, lambda: datetime.now(UTC))
         live = Live(store)
+        captures = Captures(bus, Log(bus, on_append=store.metrics.appended))
 
         def ready(port: int) -> None:
             store.base_url = settings.base_url(port)
@@ -64,7 +67,7 @@ async def serving(settings: Settings, on_ready: Callable[[int], None] = lambda _
             await cache.load()
             await indexer.opened()
             async with Presence(bus).announced(present), asyncio.TaskGroup() as tasks:
-                works = (live.run(), store.freeing.run(), indexer.run(), retention.run())
+                works = (live.run(), store.freeing.run(), indexer.run(), retention.run(), captures.run())
                 beside = [tasks.create_task(one) for one in works]
                 guarded = access.Guard(
                     app.made(store, live, indexer, settings, callers, version=version),

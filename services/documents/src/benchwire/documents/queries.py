@@ -169,13 +169,16 @@ def is_known(db: Database, digest: str) -> bool:
 
 
 def is_needed(db: Database, digest: str) -> bool:
-    """Whether a document, a task or a flash job has these bytes."""
+    """Whether a document, a task, a flash job or a capture without a document yet has these bytes."""
     return needs(db, [digest])[0] is True
 
 
 def needs(db: Database, digests: Sequence[str]) -> list[bool | None]:
-    """Of each digest, whether a document, a task or a flash job has it; None when none ever had."""
-    query = "SELECT documents > 0 OR elsewhere > 0 FROM digests WHERE digest = ?"
+    """Of each digest, whether anything has it, as for ``is_needed``; None when nothing ever had."""
+    query = (
+        "SELECT documents > 0 OR elsewhere > 0 OR EXISTS (SELECT 1 FROM captured WHERE captured.digest = digests.digest) "
+        "FROM digests WHERE digest = ?"
+    )
     rows = (db.conn.execute(query, (digest,)).fetchone() for digest in digests)
     return [None if row is None else bool(row[0]) for row in rows]
 

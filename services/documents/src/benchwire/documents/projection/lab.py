@@ -83,7 +83,8 @@ def _requested(db: Database, sequence: int, event: FlashRequested) -> None:
         event.node_id, event.session_id, "requested", event.timestamp.isoformat(), None,
     )  # fmt: skip
     db.conn.execute("INSERT OR IGNORE INTO flashes VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", row)
-    _needed(db, event.image)
+    for artifact in (event.image, *(part.image for part in event.parts)):
+        _needed(db, artifact)
 
 
 def _ended(db: Database, job_id: str, status: str, at: datetime) -> None:
