@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
@@ -18,9 +19,11 @@ from benchwire.events.device import DeviceAttached, DeviceLeased, DeviceReleased
 from benchwire.events.event import Artifact, Event
 from benchwire.events.flash import FlashCancelRequested, FlashCompleted, FlashFailed, FlashRequested
 from benchwire.events.follow import follow
+from benchwire.events.lease import LeaseRequested, LeaseWithdrawn
 from benchwire.events.live import SerialLine
 from benchwire.events.log import Log, Recorded, recorded
 from benchwire.events.presence import Presence, Present
+from benchwire.events.projection import Projection
 from benchwire.events.task import (
     Assertion,
     NodeCompiled,
@@ -44,6 +47,8 @@ from benchwire.events.task import (
     TaskRequested,
 )
 from benchwire.events.testing.eventually import eventually
+from benchwire.flash_agent.granting import Granting
+from benchwire.flash_agent.projection import schema
 
 StartModel = Callable[[str], AbstractAsyncContextManager[str]]
 StartAgent = Callable[..., AbstractAsyncContextManager[asyncio.subprocess.Process]]
@@ -248,7 +253,10 @@ async def test_a_runner_that_is_killed_in_the_middle_leaves_nothing_undone(
 
 
 class Host:
-    """The host of one board, played by the test: it writes what a flash agent writes, and the board prints what it is told."""
+    """The host of one board, played by the test: it writes what a flash agent writes of jobs, and the board prints what it is told.
+
+    Its boards are leased by the flash agent's own rules.
+    """
 
     def __init__(self, bus: Bus, prints: str | None) -> None:
         self.bus = bus
@@ -261,13 +269,21 @@ class Host:
         device = DeviceAttached(timestamp=datetime.now(UTC), host="lab-1", device="board-1", profile="stm32f405")
         present = Present(service="flash-agent", name="lab-1", version="0", pid=1)
         await self.log.append(device)
-        async with Presence(self.bus).announced(present):
-            flashing = asyncio.create_task(self._flash())
+        async with Presence(self.bus).announced(present), asyncio.TaskGroup() as tasks:
+            playing = [tasks.create_task(self._flash()), tasks.create_task(self._lease())]
             try:
                 yield self
             finally:
-                flashing.cancel()
-                await asyncio.wait([flashing])
+                for one in playing:
+                    one.cancel()
+
+    async def _lease(self) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            projection = Projection(self.bus, Path(directory) / "projection.sqlite", schema("lab-1"))
+            async with projection.running():
+                granting = Granting(self.log, projection, "lab-1")
+                projection.on_commit(granting.heard)
+                await granting.run()
 
     async def _flash(self) -> None:
         async for batch in follow(self.bus, [filter_of(FlashRequested, host="lab-1")]):
@@ -418,7 +434,7 @@ async def test_a_task_that_is_cancelled_after_its_runner_died_takes_its_flash_jo
     now = datetime.now(UTC)
     await log.append(requested(node(sources={"main.c": GOOD}, deploy=True)))
     await log.append(TaskClaimed(timestamp=now, task_id="t-1", runner="dead"))
-    names = {"host": "lab-1", "device": "board-1", "job_id": "job_1"}
+    names: dict[str, Any] = {"host": "lab-1", "device": "board-1", "job_id": "job_1"}
     await log.append(NodeDeploying(timestamp=now, task_id="t-1", node_id="node-1", **names))
     image = Artifact(digest="0" * 64, size_bytes=1, name="image")
     await log.append(FlashRequested(timestamp=now, image=image, address=0, **names))
@@ -447,3 +463,61 @@ async def test_a_board_that_a_killed_runner_had_leased_for_the_node_is_the_one_t
         assert isinstance(await end_of(happened), TaskFinished)
     assert [one.device for one in host.jobs] == ["board-2"]
     assert isinstance((await happened("bench.device.lab-1.board-2.*"))[-1], DeviceReleased)
+
+
+def waiting(lease_id: str, holder: str) -> LeaseRequested:
+    now = datetime.now(UTC)
+    return LeaseRequested(
+        timestamp=now,
+        lease_id=lease_id,
+        holder=holder,
+        for_s=60.0,
+        wait_until=now + timedelta(minutes=5),
+        profile="stm32f405",
+    )
+
+
+async def test_a_runner_keeps_the_place_in_the_queue_of_the_one_before_it(
+    bus: Bus, log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    for one in (waiting("before", "t-1/node-1"), waiting("other", "somebody")):
+        await log.append(one)
+    async with agent():
+        await log.append(requested(node(sources={"main.c": GOOD}, deploy=True)))
+        await until(happened, NodeImageStored)
+        async with Host(bus, "TEST PASS").running() as host:
+            assert isinstance(await end_of(happened), TaskFinished)
+    assert [one.lease_id for one in host.jobs] == ["before"]
+    assert [one.lease_id for one in await happened("bench.lease.*.requested") if isinstance(one, LeaseRequested)] == [
+        "before",
+        "other",
+    ]
+
+
+async def test_a_task_that_is_cancelled_while_it_waits_for_a_board_leaves_the_queue(
+    log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    async with agent(board_wait_s="60"):
+        await log.append(requested(node(sources={"main.c": GOOD}, deploy=True)))
+        await eventually(lambda: happened("bench.lease.*.requested"), within_s=30, what="a request for a board")
+        await log.append(TaskCancelRequested(timestamp=datetime.now(UTC), task_id="t-1"))
+        assert isinstance(await end_of(happened), TaskCancelled)
+        left = await eventually(lambda: happened("bench.lease.*.withdrawn"), within_s=30, what="its end")
+    assert [type(one) for one in left] == [LeaseWithdrawn]
+
+
+async def test_a_runner_that_is_stopped_keeps_its_board_for_the_one_that_goes_on(
+    bus: Bus, log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    async with Host(bus, None).running() as host:
+        async with agent(ack_wait_s="3") as process:
+            await log.append(requested(node(sources={"main.c": GOOD}, deploy=True)))
+            await eventually(lambda: host.jobs, within_s=30, what="a flash job")
+            process.terminate()
+            await process.wait()
+        host.prints = "TEST PASS"
+        await host._done(host.jobs[0])
+        async with agent(ack_wait_s="3"):
+            assert isinstance(await end_of(happened), TaskFinished)
+    kinds = [type(one) for one in await happened("bench.device.>")]
+    assert kinds == [DeviceAttached, DeviceLeased, DeviceLeased, DeviceReleased]  # the second renews the first

@@ -9,6 +9,7 @@ from benchwire.events.bus import Bus
 from benchwire.events.device import DeviceAttached, DeviceDetached, DeviceLeased, DeviceReleased
 from benchwire.events.event import Artifact
 from benchwire.events.flash import FlashCancelled, FlashFailed, FlashRequested, FlashStarted
+from benchwire.events.lease import LeaseRequested
 from benchwire.events.log import Log
 from benchwire.events.projection import Projection, rows_of
 from benchwire.events.session import SessionClaimed, SessionEnded, SessionRequested
@@ -32,6 +33,7 @@ async def test_it_knows_boards_jobs_guidance_and_what_is_unfinished(bus: Bus, lo
     for event in [
         attached("a"), attached("b"), attached("c"), attached("d", "esp32c3"), attached("e"),
         DeviceDetached(timestamp=NOW, host="h", device="e"), lease,
+        LeaseRequested(timestamp=NOW, lease_id="l2", holder="t/n1", for_s=1.0, wait_until=NOW),
         flash("a", "j1"), flash("a", "j2"), flash("b", "j3"), flash("c", "j4"),
         FlashStarted(timestamp=NOW, host="h", job_id="j1", device="a", total_bytes=1, driver="pyocd"),
         FlashFailed(timestamp=NOW, host="h", job_id="j3", device="b", code="x", error="no probe", flash_state="untouched"),
@@ -52,6 +54,9 @@ async def test_it_knows_boards_jobs_guidance_and_what_is_unfinished(bus: Bus, lo
         ]
         await projection.wait_for(await log.append(DeviceReleased(timestamp=NOW, host="h", device="c", lease_id="l")))
         assert (await projection.read(lambda db: queries.boards(db, "stm32f405")))[1].holder is None
+        leases = await projection.read(lambda db: queries.leases(db, "t/n1"))
+        assert [(one.lease_id, one.state) for one in leases] == [("l2", "waiting")]
+        assert await projection.read(lambda db: queries.lease(db, "l")) == queries.Lease("l", "ended", "h", "c")
         failed = await projection.read(lambda db: queries.job(db, "j3"))
         assert failed is not None
         assert (failed.state, failed.error) == ("failed", "no probe")

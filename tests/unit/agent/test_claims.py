@@ -1,4 +1,4 @@
-"""Who takes a session, a task or a board: given what happened, when a runner asks, then this follows."""
+"""Who takes a session or a task, and keeps a board: given what happened, when a runner asks, then this follows."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from benchwire.agent import commands, device, session, task
-from benchwire.agent.device import Device
-from benchwire.agent.errors import BoardTaken, HeldByAnother
+from benchwire.agent.errors import HeldByAnother
 from benchwire.agent.session import Session
 from benchwire.agent.task import Task
-from benchwire.events.device import DeviceAttached, DeviceDetached, DeviceLeased, DeviceReleased
+from benchwire.events.device import DeviceLeased, DeviceReleased
 from benchwire.events.event import Event
 from benchwire.events.session import (
     SessionClaimed,
@@ -109,43 +108,34 @@ def test_tasks_are_taken_by_the_same_rules(events: list[Event], event: Event | N
     assert commands.claim_task(given_task(events), "t", runner="me", gone={"gone"}, now=NOW) == event
 
 
-def lease(state: Device, holder: str = "t/node-1") -> DeviceLeased:
-    return commands.lease(state, host="h", name="d", lease_id="l2", holder=holder, for_s=60, now=NOW)
-
-
-def leased(expires_in_s: float, holder: str = "t/node-2") -> DeviceLeased:
+def leased(lease_id: str, expires_in_s: float = 60.0) -> DeviceLeased:
     expires_at = NOW + timedelta(seconds=expires_in_s)
-    return DeviceLeased(timestamp=NOW, host="h", device="d", lease_id="l1", holder=holder, expires_at=expires_at)
+    return DeviceLeased(timestamp=NOW, host="h", device="d", lease_id=lease_id, holder="t/n", expires_at=expires_at)
+
+
+OVER = sample(DeviceReleased, lease_id="l1")
 
 
 @pytest.mark.parametrize(
-    "events", [[], [leased(-1)], [leased(60, "t/node-1")], [leased(60), sample(DeviceReleased, lease_id="l1")]]
-)
-def test_a_board_that_is_free_or_ours_or_whose_lease_is_over_can_be_had(events: list[Event]) -> None:
-    state = Device()
-    for event in [sample(DeviceAttached), *events]:
-        state = device.evolve(state, event)
-    assert lease(state).expires_at == NOW + timedelta(seconds=60)
-
-
-@pytest.mark.parametrize(
-    ("events", "sentence"),
+    ("events", "renewed"),
     [
-        ([leased(60)], "leased by t/node-2"),
-        ([leased(60), sample(DeviceReleased, lease_id="an older one")], "leased by t/node-2"),
-        ([sample(DeviceDetached)], "not plugged in"),
+        ([leased("l1")], True),
+        ([leased("l1"), leased("l1", 90)], True),
+        ([], False),
+        ([leased("l1"), OVER], False),
+        ([leased("l1"), OVER, leased("l2"), leased("l1")], False),
     ],
 )
-def test_a_board_that_another_has_or_that_is_gone_cannot_be_had(events: list[Event], sentence: str) -> None:
-    state = Device()
-    for event in [sample(DeviceAttached), *events]:
-        state = device.evolve(state, event)
-    with pytest.raises(BoardTaken, match=sentence):
-        lease(state)
+def test_only_a_lease_that_is_not_over_is_renewed(events: list[Event], renewed: bool) -> None:
+    held: DeviceLeased | None = None
+    for event in events:
+        held = device.evolve(held, event)
+    later = commands.renew(held, "l1", for_s=300, now=NOW)
+    assert later == (leased("l1", 300) if renewed else None)
 
 
 def test_every_event_can_be_folded() -> None:
     for event in samples():
         session.evolve(Session(), event)
         task.evolve(Task(), event)
-        device.evolve(Device(), event)
+        device.evolve(None, event)

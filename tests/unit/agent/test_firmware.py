@@ -96,6 +96,7 @@ def test_a_node_without_assertions_gets_one(node: NodeSpec, pattern: str) -> Non
         ({"prompt": "blink"}, "names no board; choose one of"),
         ({"board": "stm32f405"}, "neither a prompt nor nodes"),
         ({"prompt": "blink", "board": "toaster"}, "no board profile is called 'toaster'"),
+        ({"prompt": "blink", "board": "esp32s3"}, "no simulator runs firmware for esp32s3 honestly"),
         ({"nodes": [spec(), spec()]}, "two nodes have the same id: node-1"),
         ({"nodes": [spec(description="")]}, "neither a description nor sources"),
         ({"nodes": [spec(assertions=[Assertion(name="a", pattern="(a+)+", kind="regex")])]}, "assertion 'a'"),

@@ -1,12 +1,13 @@
-"""Who takes a piece of work, or a board: decided from what is known, without looking anywhere."""
+"""Who takes a piece of work, or keeps a board: decided from what is known, without looking anywhere."""
 
 from collections.abc import Set
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from benchwire.agent import session as sessions
 from benchwire.agent import task as tasks
-from benchwire.agent.device import Device
-from benchwire.agent.errors import BoardTaken, HeldByAnother
+from benchwire.agent.errors import HeldByAnother
 from benchwire.agent.session import Session
 from benchwire.agent.task import Task
 from benchwire.events.device import DeviceLeased
@@ -62,13 +63,8 @@ def _free(holder: str | None, runner: str, gone: Set[str]) -> None:
         raise HeldByAnother(holder)
 
 
-def lease(
-    device: Device, *, host: str, name: str, lease_id: str, holder: str, for_s: float, now: datetime
-) -> DeviceLeased:
-    """The lease of a board for ``holder``; one that it still has from before is renewed. Raises ``BoardTaken``."""
-    if not device.attached:
-        raise BoardTaken(f"{name} on {host} is not plugged in any more")
-    if (other := device.taken(holder, now)) is not None:
-        raise BoardTaken(f"{name} on {host} is leased by {other.holder} until {other.expires_at:%H:%M:%S} UTC")
-    expires_at = now + timedelta(seconds=for_s)
-    return DeviceLeased(timestamp=now, host=host, device=name, lease_id=lease_id, holder=holder, expires_at=expires_at)
+def renew(held: DeviceLeased | None, lease_id: str, *, for_s: float, now: datetime) -> DeviceLeased | None:
+    """The lease of a device for ``for_s`` seconds from now; None when it is over."""
+    if held is None or held.lease_id != lease_id:
+        return None
+    return replace(held, timestamp=now, expires_at=now + timedelta(seconds=for_s))

@@ -17,9 +17,5 @@ class ModelFailed(Exception):
     """The model gave no answer; the sentence says why, and what a person can do about it."""
 
 
-class BoardTaken(Exception):
-    """A board cannot be had at the moment; the sentence says why."""
-
-
 class NotDeployed(Exception):
     """The image did not come to life on a board; the sentence says where it ended, and what was seen instead."""

@@ -85,6 +85,14 @@ class Lab:
         self._hosts[host] = (now, known)
         return known
 
+    async def lease(self, lease_id: str) -> queries.Lease | None:
+        """A lease, or the request for one, as far as it is known."""
+        return await self._projection.read(lambda db: queries.lease(db, lease_id))
+
+    async def leases(self, holder: str) -> list[queries.Lease]:
+        """What ``holder`` has leased, or waits for, the newest first."""
+        return await self._projection.read(lambda db: queries.leases(db, holder))
+
     async def last_sample(self) -> int:
         """The place of the newest sample. Raises ``LogUnavailable``."""
         try:

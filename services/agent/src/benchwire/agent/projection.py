@@ -6,6 +6,7 @@ from benchwire.events.catalog import filters_of
 from benchwire.events.device import DeviceAttached, DeviceDetached, DeviceLeased, DeviceReleased
 from benchwire.events.event import Event
 from benchwire.events.flash import FlashCancelled, FlashCompleted, FlashFailed, FlashRequested, FlashStarted
+from benchwire.events.lease import LeaseRequested, LeaseWithdrawn
 from benchwire.events.log import Recorded
 from benchwire.events.projection import Schema
 from benchwire.events.session import (
@@ -28,7 +29,7 @@ from benchwire.events.task import (
 )
 
 _TYPES: tuple[type[Event], ...] = (
-    DeviceAttached, DeviceDetached, DeviceLeased, DeviceReleased,
+    DeviceAttached, DeviceDetached, DeviceLeased, DeviceReleased, LeaseRequested, LeaseWithdrawn,
     FlashRequested, FlashStarted, FlashCompleted, FlashFailed, FlashCancelled,
     SessionRequested, SessionClaimed, SessionStopRequested, SessionEnded, SessionFailed, SessionStopped, SessionDeleted,
     TaskRequested, TaskClaimed, TaskGuided, TaskCancelRequested, TaskFinished, TaskFailed, TaskCancelled,
@@ -36,9 +37,14 @@ _TYPES: tuple[type[Event], ...] = (
 
 _TABLES = """
 CREATE TABLE devices (
-    host TEXT NOT NULL, device TEXT NOT NULL, profile TEXT, attached INTEGER NOT NULL,
-    lease_id TEXT, holder TEXT, lease_expires_at TEXT, PRIMARY KEY (host, device)
+    host TEXT NOT NULL, device TEXT NOT NULL, profile TEXT, attached INTEGER NOT NULL, lease_id TEXT, holder TEXT,
+    PRIMARY KEY (host, device)
 );
+CREATE TABLE leases (
+    lease_id TEXT PRIMARY KEY, sequence INTEGER NOT NULL, holder TEXT NOT NULL, state TEXT NOT NULL,
+    host TEXT NOT NULL DEFAULT '', device TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX leases_by_holder ON leases (holder, sequence) WHERE state != 'ended';
 CREATE TABLE flash_jobs (
     job_id TEXT PRIMARY KEY, host TEXT NOT NULL, device TEXT NOT NULL, digest TEXT NOT NULL, task_id TEXT, node_id TEXT,
     state TEXT NOT NULL, error TEXT
@@ -52,8 +58,10 @@ def apply(db: Database, one: Recorded) -> None:
     """One event to rows."""
     event = one.event
     match event:
-        case DeviceAttached() | DeviceDetached() | DeviceLeased() | DeviceReleased():
+        case DeviceAttached() | DeviceDetached():
             _device(db, event)
+        case LeaseRequested() | LeaseWithdrawn() | DeviceLeased() | DeviceReleased():
+            _lease(db, one.sequence, event)
         case FlashRequested() | FlashStarted() | FlashCompleted() | FlashFailed() | FlashCancelled():
             _flash(db, event)
         case TaskGuided():
@@ -63,7 +71,7 @@ def apply(db: Database, one: Recorded) -> None:
             _work(db, event)
 
 
-def _device(db: Database, event: DeviceAttached | DeviceDetached | DeviceLeased | DeviceReleased) -> None:
+def _device(db: Database, event: DeviceAttached | DeviceDetached) -> None:
     key = (event.host, event.device)
     match event:
         case DeviceAttached():
@@ -74,17 +82,32 @@ def _device(db: Database, event: DeviceAttached | DeviceDetached | DeviceLeased 
             )
         case DeviceDetached():
             db.conn.execute("UPDATE devices SET attached = 0 WHERE host = ? AND device = ?", key)
+
+
+def _lease(db: Database, sequence: int, event: LeaseRequested | LeaseWithdrawn | DeviceLeased | DeviceReleased) -> None:
+    match event:
+        case LeaseRequested():
+            sql = "INSERT OR IGNORE INTO leases (lease_id, sequence, holder, state) VALUES (?, ?, ?, 'waiting')"
+            db.conn.execute(sql, (event.lease_id, sequence, event.holder))
+        case LeaseWithdrawn():
+            db.conn.execute("UPDATE leases SET state = 'ended' WHERE lease_id = ?", (event.lease_id,))
         case DeviceLeased():
-            db.conn.execute(
-                "UPDATE devices SET lease_id = ?, holder = ?, lease_expires_at = ? WHERE host = ? AND device = ?",
-                (event.lease_id, event.holder, event.expires_at.isoformat(), *key),
+            taken = db.conn.execute(
+                "UPDATE devices SET lease_id = ?, holder = ? WHERE host = ? AND device = ? AND coalesce(lease_id, ?) = ?",
+                (event.lease_id, event.holder, event.host, event.device, event.lease_id, event.lease_id),
             )
+            if taken.rowcount:
+                db.conn.execute(
+                    "INSERT INTO leases VALUES (?, ?, ?, 'held', ?, ?) ON CONFLICT DO UPDATE"
+                    " SET state = 'held', host = excluded.host, device = excluded.device",
+                    (event.lease_id, sequence, event.holder, event.host, event.device),
+                )
         case DeviceReleased():
             db.conn.execute(
-                "UPDATE devices SET lease_id = NULL, holder = NULL, lease_expires_at = NULL"
-                " WHERE host = ? AND device = ? AND lease_id = ?",
-                (*key, event.lease_id),
+                "UPDATE devices SET lease_id = NULL, holder = NULL WHERE host = ? AND device = ? AND lease_id = ?",
+                (event.host, event.device, event.lease_id),
             )
+            db.conn.execute("UPDATE leases SET state = 'ended' WHERE lease_id = ?", (event.lease_id,))
 
 
 def _flash(db: Database, event: FlashRequested | FlashStarted | FlashCompleted | FlashFailed | FlashCancelled) -> None:
@@ -135,4 +158,4 @@ def _claimed(db: Database, kind: str, name: str, runner: str, attempt: int) -> N
     db.conn.execute(sql, (runner, attempt, kind, name))
 
 
-SCHEMA = Schema(filters=filters_of(_TYPES), tables=_TABLES, apply=apply, version=2)
+SCHEMA = Schema(filters=filters_of(_TYPES), tables=_TABLES, apply=apply, version=3)

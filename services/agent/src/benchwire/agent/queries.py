@@ -7,13 +7,21 @@ from sqlite_utils import Database
 
 
 class Board(msgspec.Struct, frozen=True):
-    """An attached board: how many flash jobs wait for it or run on it, and who has it leased until when, if anybody."""
+    """An attached board: how many flash jobs wait for it or run on it, and who has it leased, if anybody."""
 
     host: str
     device: str
     jobs: int
     holder: str | None
-    lease_expires_at: str | None
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A lease: on which board, once it is held."""
+
+    lease_id: str
+    state: Literal["waiting", "held", "ended"]
+    host: str
+    device: str
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -46,10 +54,25 @@ def boards(db: Database, profile: str) -> list[Board]:
     rows = db.conn.execute(
         "SELECT host, device,"
         " (SELECT count(*) FROM flash_jobs j WHERE j.host = d.host AND j.device = d.device AND j.state IN ('requested', 'started')) AS jobs,"
-        " holder, lease_expires_at FROM devices d WHERE attached AND profile = ? ORDER BY jobs, host, device",
+        " holder FROM devices d WHERE attached AND profile = ? ORDER BY jobs, host, device",
         (profile,),
     )
     return [Board(*row) for row in rows]
+
+
+def lease(db: Database, lease_id: str) -> Lease | None:
+    """One lease; None when it is not known."""
+    row = db.conn.execute("SELECT lease_id, state, host, device FROM leases WHERE lease_id = ?", (lease_id,)).fetchone()
+    return Lease(*row) if row else None
+
+
+def leases(db: Database, holder: str) -> list[Lease]:
+    """The leases of ``holder`` that are not over, the newest first."""
+    rows = db.conn.execute(
+        "SELECT lease_id, state, host, device FROM leases WHERE holder = ? AND state != 'ended' ORDER BY sequence DESC",
+        (holder,),
+    )
+    return [Lease(*row) for row in rows]
 
 
 def job(db: Database, job_id: str) -> Job | None:

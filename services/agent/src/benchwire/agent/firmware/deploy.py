@@ -1,37 +1,30 @@
 """An image onto a board: choose one, have it for ourselves, let its host flash it, and hear it print what it has to."""
 
 import asyncio
-import contextlib
 import re
 import uuid
-import zlib
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 
-from benchwire.agent import commands, device
 from benchwire.agent.beside import beside
 from benchwire.agent.claim import Claim
-from benchwire.agent.device import Device
-from benchwire.agent.errors import BoardTaken, NotDeployed
+from benchwire.agent.errors import NotDeployed
+from benchwire.agent.firmware.leasing import Leasing
 from benchwire.agent.lab import Lab
-from benchwire.agent.queries import Board, Job
+from benchwire.agent.queries import Job, Lease
 from benchwire.agent.tools.assertions import judge
 from benchwire.agent.work import Work
-from benchwire.boards.profile import Profile, Pyocd
+from benchwire.boards.profile import Esptool, Profile
 from benchwire.events import codec
 from benchwire.events.bus import LIVE
 from benchwire.events.catalog import filter_of
-from benchwire.events.device import DeviceReleased
 from benchwire.events.event import Artifact
 from benchwire.events.flash import FlashCancelRequested, FlashRequested
 from benchwire.events.follow import follow
 from benchwire.events.live import SerialLine, TaskLog
-from benchwire.events.log import Contended, LogUnavailable
 from benchwire.events.task import NodeDeployed, NodeDeploying, NodeSpec
-
-Place = tuple[str, str]  # host and device
 
 LINES_SHOWN = 20
 _OVER = ("completed", "failed", "cancelled")
@@ -53,100 +46,35 @@ class Deployment:
 
     async def run(self, before: NodeDeploying | None) -> NodeDeployed:
         """The event that tells what the board printed, not yet written. Raises ``NotDeployed``, ``ClaimLost`` and ``LogUnavailable``."""
+        leasing = Leasing(
+            self._lab, self._claim, holder=f"{self._task_id}/{self._node.node_id}", profile=self._profile.name, say=self._say,
+            for_s=self._lab.settings.flash_wait_s + self._lab.settings.line_wait_s + 5.0,
+        )  # fmt: skip
         if before is not None and await self._goes_on(before):
-            # Its lines may have been printed while nobody listened: LIVE keeps the last hour.
-            async with self._leased(lambda: _only(before.host, before.device)):
-                return await self._flashed(before, heard_after=0)
-        async with self._leased(self._boards) as (host, name):
+            async with leasing.board_of((before.host, before.device), self._goes_on_elsewhere) as lease:
+                # Its lines may have been printed while nobody listened: LIVE keeps the last hour.
+                return await self._flashed(before, lease, heard_after=0)
+        async with leasing.board(self._goes_on_elsewhere) as lease:
             heard_after = await self._lab.last_sample()
             deploying = NodeDeploying(
-                timestamp=_now(), task_id=self._task_id, node_id=self._node.node_id, host=host, device=name,
+                timestamp=_now(), task_id=self._task_id, node_id=self._node.node_id, host=lease.host, device=lease.device,
                 job_id=f"job_{uuid.uuid4().hex}",
             )  # fmt: skip
             await self._claim.append(deploying)
-            return await self._flashed(deploying, heard_after=heard_after)
+            return await self._flashed(deploying, lease, heard_after=heard_after)
+
+    def _goes_on_elsewhere(self) -> bool:
+        """Whether this runner comes to an orderly end: whoever goes on with the task takes over what it has."""
+        return self._work.verdict is None and _cancelled()
 
     async def _goes_on(self, before: NodeDeploying) -> bool:
         job = await self._lab.job(before.job_id)
         return job is None or job.state in ("requested", "started", "completed")
 
-    async def _boards(self) -> list[Place]:
-        now = _now()
-        boards = await self._lab.boards(self._profile.name)
-        free = [one for one in boards if one.holder in (None, self._holder) or _expired(one, now)]
-        # One that a runner before this had leased for the node would else stay taken; beyond that, nodes that look for a board in
-        # the same moment each begin with another one.
-        free.sort(key=lambda one: (one.holder != self._holder, one.jobs, _spread(self._holder, one)))
-        return [(one.host, one.device) for one in free]
-
-    async def _why_no_board(self) -> str:
-        taken = await self._lab.boards(self._profile.name)
-        if taken:
-            held = ", ".join(f"{one.device} on {one.host} by {one.holder}" for one in taken)
-            return f"all {self._profile.name} boards stayed taken: {held}"
-        return (
-            f"no {self._profile.name} board is attached to any host whose flash agent runs (waited "
-            f"{self._lab.settings.board_wait_s:g} s); plug one in, or ask for the task without deploy"
-        )
-
-    @property
-    def _holder(self) -> str:
-        return f"{self._task_id}/{self._node.node_id}"
-
-    @property
-    def _lease_s(self) -> float:
-        return self._lab.settings.flash_wait_s + self._lab.settings.line_wait_s + 5.0
-
-    @contextlib.asynccontextmanager
-    async def _leased(self, places: Callable[[], Awaitable[list[Place]]]) -> AsyncGenerator[Place, None]:
-        """Has the first of ``places`` that can be had for this node alone, so that what it prints is ours; across runners."""
-        lease_id = uuid.uuid4().hex
-
-        async def taken() -> Place | None:
-            for host, name in await places():
-                with contextlib.suppress(BoardTaken, Contended):  # who is faster has it
-                    await self._take(host, name, lease_id)
-                    return host, name
-            return None
-
-        place = await self._lab.until(taken, within_s=self._lab.settings.board_wait_s)
-        if place is None and await self._lab.boards(self._profile.name):
-            await self._say(f"all {self._profile.name} boards are taken; waiting for one")
-            place = await self._lab.until(
-                taken, within_s=self._lease_s
-            )  # whoever has one has it for no longer than this
-        if place is None:
-            raise NotDeployed(await self._why_no_board())
-        host, name = place
-        try:
-            yield place
-        finally:
-            # An orderly end of this runner keeps it: whoever goes on with the task has the same name there.
-            if self._work.verdict is not None or not _cancelled():
-                await self._give_back(host, name, lease_id)
-
-    async def _give_back(self, host: str, name: str, lease_id: str) -> None:
-        with contextlib.suppress(LogUnavailable):  # then it expires
-            await self._lab.log.append(DeviceReleased(timestamp=_now(), host=host, device=name, lease_id=lease_id))
-
-    async def _take(self, host: str, name: str, lease_id: str) -> None:
-        try:
-            await self._lab.log.decide(
-                device.TYPES, Device(), device.evolve,
-                lambda state: commands.lease(
-                    state, host=host, name=name, lease_id=lease_id, holder=self._holder, for_s=self._lease_s, now=_now()
-                ),
-                host=host, device=name,
-            )  # fmt: skip
-        except (asyncio.CancelledError, LogUnavailable):
-            # It may have landed all the same. The release of a lease that did not is of no effect.
-            await self._give_back(host, name, lease_id)
-            raise
-
-    async def _flashed(self, deploying: NodeDeploying, *, heard_after: int) -> NodeDeployed:
+    async def _flashed(self, deploying: NodeDeploying, lease: Lease | None, *, heard_after: int) -> NodeDeployed:
         lines: deque[str] = deque(maxlen=LINES_SHOWN)
         async with beside(self._heard(deploying, heard_after, lines)) as hearing:
-            await self._request(deploying)
+            await self._request(deploying, lease)
             await self._completed(deploying)
             await asyncio.wait([hearing], timeout=self._lab.settings.line_wait_s)
             if not hearing.done():
@@ -157,7 +85,7 @@ class Deployment:
             device=deploying.device, job_id=deploying.job_id, line=line,
         )  # fmt: skip
 
-    async def _request(self, deploying: NodeDeploying) -> None:
+    async def _request(self, deploying: NodeDeploying, lease: Lease | None) -> None:
         driver = self._profile.driver
         self._work.flash_jobs[deploying.job_id] = deploying.host
         if await self._lab.job(deploying.job_id) is not None:
@@ -167,8 +95,9 @@ class Deployment:
         await self._claim.append(
             FlashRequested(
                 timestamp=_now(), host=deploying.host, job_id=deploying.job_id, device=deploying.device, image=self._image,
-                address=driver.address if isinstance(driver, Pyocd) else driver.offset,
+                address=driver.offset if isinstance(driver, Esptool) else driver.address,
                 profile=self._profile.name, task_id=self._task_id, node_id=self._node.node_id,
+                lease_id=None if lease is None else lease.lease_id,
             ),
             event_id=f"{deploying.job_id}-requested",  # the same job again is the same event
         )  # fmt: skip
@@ -223,10 +152,6 @@ class Deployment:
         )
 
 
-async def _only(host: str, name: str) -> list[Place]:
-    return [(host, name)]
-
-
 def wanted(node: NodeSpec) -> tuple[str, Callable[[str], bool]]:
     """What the board has to print, in words and as a test of one line.
 
@@ -249,14 +174,6 @@ def _line_of(body: bytes) -> SerialLine | None:
     except codec.Malformed:
         return None
     return event if isinstance(event, SerialLine) else None
-
-
-def _spread(holder: str, board: Board) -> int:
-    return zlib.crc32(f"{holder} {board.host}/{board.device}".encode())
-
-
-def _expired(board: Board, now: datetime) -> bool:
-    return board.lease_expires_at is not None and datetime.fromisoformat(board.lease_expires_at) <= now
 
 
 def _cancelled() -> bool:

@@ -42,7 +42,7 @@ def plan(request: TaskRequested) -> list[NodeSpec]:
 
 def _only_node(request: TaskRequested) -> NodeSpec:
     if not request.board:
-        raise CannotPlan(f"the task names no board; choose one of {', '.join(profiles.names())}")
+        raise CannotPlan(f"the task names no board; choose one of {', '.join(profiles.simulated_names())}")
     if not request.prompt.strip():
         raise CannotPlan("the task has neither a prompt nor nodes")
     description = "\n".join([request.prompt, *request.answers])
@@ -51,9 +51,9 @@ def _only_node(request: TaskRequested) -> NodeSpec:
 
 def _complete(node: NodeSpec, request: TaskRequested) -> NodeSpec:
     try:
-        profiles.load(node.board)
+        profiles.load_simulated(node.board)
         check(node.assertions)
-    except (profiles.UnknownProfile, IllegalAssertion) as error:
+    except (profiles.UnknownProfile, profiles.NotSimulated, IllegalAssertion) as error:
         raise CannotPlan(f"node {node.node_id}: {error}") from error
     if node.sources is None and not node.description.strip() and not request.prompt.strip():
         raise CannotPlan(f"node {node.node_id} has neither a description nor sources")

@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from benchwire.agent.sandbox import INSIDE, Finished, Limits, Sandbox, python_paths
 from benchwire.boards import profile as profiles
-from benchwire.boards.profile import EspImage, Profile
+from benchwire.boards import uf2
+from benchwire.boards.profile import EspImage, Profile, Uf2Image
 
 MAX_FILES = 32
 MAX_FILE_BYTES = 256 * 1024
@@ -133,6 +134,8 @@ async def _make(blank: Build, profile: Profile, sources: Mapping[str, str], work
     if image_bytes > profile.flash.size_bytes:
         over = _over("flash", image_bytes, profile.flash.size_bytes)
         return replace(linked, flash_bytes=image_bytes, over_budget=over)
+    if isinstance(profile.image, Uf2Image):
+        await asyncio.to_thread(_into_uf2, workdir / IMAGE, profile.image)
     return replace(linked, ok=True, flash_bytes=image_bytes, elf=workdir / ELF, image=workdir / IMAGE)
 
 
@@ -145,6 +148,12 @@ async def _pack(profile: Profile, workdir: Path, sandbox: Sandbox) -> Finished:
     else:
         argv, readable = [profile.compiler.objcopy, "-O", "binary", ELF, IMAGE], ()
     return await sandbox.run(argv, workdir=workdir, limits=LIMITS, max_bytes=MAX_OUTPUT_BYTES, readable=readable)
+
+
+def _into_uf2(image: Path, kind: Uf2Image) -> None:
+    """In place: the plain bytes become a UF2 file. Needs no sandbox, since the bytes are not looked at."""
+    pieces = [(kind.address, image.read_bytes())]
+    image.write_bytes(uf2.packed(pieces, family=kind.family, sector_bytes=kind.sector_bytes))
 
 
 def memory_usage(printed: str) -> Mapping[str, int]:

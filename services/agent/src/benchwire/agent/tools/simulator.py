@@ -18,7 +18,7 @@ import msgspec
 from benchwire.agent.sandbox import Limits, Sandbox, keep, python_paths, text
 from benchwire.agent.tools.compiler import Build
 from benchwire.boards import profile as profiles
-from benchwire.boards.profile import Profile, Qemu
+from benchwire.boards.profile import Module, Profile, Qemu
 
 SETTLE_S = 0.2  # after all that is required was seen: time for something forbidden, or a crash, to follow
 LOOK_EVERY_S = 0.02
@@ -82,16 +82,18 @@ async def simulate(
 ) -> Simulation:
     """Boots ``build.image`` (a file in ``workdir``) until ``until(output so far)``, the deadline or the cap; a cancel ends it at once.
 
-    ``until`` is called at most every 20 ms, and only when there is more to see. A tool that this host lacks is ``refused``.
+    ``until`` is called at most every 20 ms, and only when there is more to see. A board that nothing simulates is ``refused``, and so is
+    a tool that this host lacks.
     """
     if build.image is None:
         raise ValueError("a build that is not ok has no image to simulate")
     started = time.monotonic()
+    if profile.simulator is None:
+        return _refused(str(profiles.NotSimulated(profile.name)))
     lacking = await asyncio.to_thread(profiles.missing, profile)
     if lacking:
-        sentence = "; ".join(str(one) for one in lacking)
-        return Simulation(outcome=Outcome.REFUSED, output="", simulator_error=sentence, exit_code=None, duration_s=0.0)
-    argv, readable = await asyncio.to_thread(_command, profile, build.image.name, timeout_s, max_bytes)
+        return _refused("; ".join(str(one) for one in lacking))
+    argv, readable = await asyncio.to_thread(_command, profile.simulator, build.image.name, timeout_s, max_bytes)
     limits = Limits(cpu_s=math.ceil(2 * timeout_s) + 5, address_bytes=ADDRESS_BYTES, file_bytes=max(max_bytes, 1 << 20))
     printed = bytearray()
     async with (
@@ -117,9 +119,14 @@ async def simulate(
     )
 
 
-def _command(profile: Profile, image: str, timeout_s: float, max_bytes: int) -> tuple[list[str], tuple[Path, ...]]:
+def _refused(sentence: str) -> Simulation:
+    return Simulation(outcome=Outcome.REFUSED, output="", simulator_error=sentence, exit_code=None, duration_s=0.0)
+
+
+def _command(
+    simulator: Qemu | Module, image: str, timeout_s: float, max_bytes: int
+) -> tuple[list[str], tuple[Path, ...]]:
     """The simulator's command line, and what it must be able to read."""
-    simulator = profile.simulator
     if isinstance(simulator, Qemu):
         return simulator.argv(image), ()
     # Its own deadline is the later one: it is there in case nobody is left to stop it.
