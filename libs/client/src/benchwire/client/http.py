@@ -1,0 +1,87 @@
+"""Calls of a lab, and what their answers mean."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from benchwire.client.errors import NoLab, Refused
+
+CONNECT_S = 10.0
+SILENCE_S = 60.0
+
+
+class Http:
+    """The HTTP side of the lab at ``url``. Every call raises ``NoLab`` and ``Refused``."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self.url = url.rstrip("/")
+        self.headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # The environment may name a proxy, and that one has no way to this machine's loopback.
+        self._client = httpx.Client(
+            headers=self.headers, timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_S), trust_env=False
+        )
+
+    def close(self) -> None:
+        """Lets go of its connections."""
+        self._client.close()
+
+    @property
+    def ws_url(self) -> str:
+        """Where its WebSockets are."""
+        parts = urlsplit(self.url)
+        return parts._replace(scheme="wss" if parts.scheme == "https" else "ws").geturl()
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """A GET; what is None in ``query`` is left out."""
+        return self._asked("GET", path, params=_told(query))
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> dict[str, Any]:
+        """A POST of JSON; what is None in ``body`` is left out."""
+        return self._asked("POST", path, json=_told(body or {}), params=_told(query))
+
+    def post_exactly(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A POST of JSON in which None is sent as null."""
+        return self._asked("POST", path, json=dict(body))
+
+    def delete(self, path: str) -> dict[str, Any]:
+        """A DELETE."""
+        return self._asked("DELETE", path)
+
+    def upload(self, path: str, files: list[tuple[str, Any]], fields: Mapping[str, Any]) -> dict[str, Any]:
+        """A POST of files, read piece by piece, and of fields."""
+        return self._asked("POST", path, files=files, data={key: str(value) for key, value in _told(fields).items()})
+
+    def _asked(self, method: str, path: str, **what: Any) -> dict[str, Any]:
+        with self._reaching():
+            answer = self._client.request(method, f"{self.url}{path}", **what)
+        return object_of(answer, self.url)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            why = str(error) or type(error).__name__
+            raise NoLab(f"no lab answers at {self.url} ({why}); `benchwire up` starts one here") from error
+
+
+def object_of(answer: httpx.Response, url: str) -> dict[str, Any]:
+    """The JSON object of an answer. Raises ``Refused`` with the lab's own sentence, and ``NoLab`` when it is not a lab's answer."""
+    try:
+        told = msgspec.json.decode(answer.content, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        told = None
+    if answer.is_success:
+        return told or {}
+    if told is None or "detail" not in told:
+        asked = f"{answer.request.method} {answer.request.url.path}"
+        raise NoLab(f"what answers at {url} is no lab: {asked} gave {answer.status_code}")
+    raise Refused(answer.status_code, str(told["detail"]))
+
+
+def _told(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value is not None}

@@ -1,0 +1,250 @@
+"""A lab's boards: find them, have one to oneself, flash it, listen to it."""
+
+import os
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import msgspec
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.sync.client import connect
+
+from benchwire.client.errors import FlashFailed, NoBoard, NoLab, Refused
+from benchwire.client.http import Http
+from benchwire.client.keeping import kept
+from benchwire.client.listening import Listener
+from benchwire.client.records import Answer, Device, Frame, Job, Lease
+
+DEFAULT_URL = "http://127.0.0.1:8765"
+LEASE_S = 900.0
+LONGEST_CALL_S = 25.0  # of a call that waits; the lab allows 30
+LOOK_AGAIN_S = 5.0
+
+_CONFLICT = 409
+_LAST_FRAMES = ("flash_completed", "flash_failed", "flash_cancelled")
+
+Labels = Mapping[str, str]
+
+
+class Image(msgspec.Struct, frozen=True):
+    """A file to flash: a path, or bytes with a ``name``. Without ``address`` it goes where the board's firmware goes."""
+
+    source: Path | bytes
+    address: int | None = None
+    name: str = "firmware.bin"
+
+    @property
+    def file_name(self) -> str:
+        """What the lab calls it."""
+        return self.source.name if isinstance(self.source, Path) else self.name
+
+
+class Lab:
+    """The lab at ``url`` (``BENCHWIRE_URL``, else this machine), with the token in ``BENCHWIRE_TOKEN``.
+
+    Every method raises ``NoLab`` when nobody answers and ``Refused`` with the lab's own sentence when it says no.
+    """
+
+    def __init__(self, url: str | None = None, token: str | None = None) -> None:
+        self._http = Http(
+            url or os.environ.get("BENCHWIRE_URL") or DEFAULT_URL,
+            os.environ.get("BENCHWIRE_TOKEN", "") if token is None else token,
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self._http.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    # -- boards
+
+    def devices(
+        self,
+        *,
+        profile: str | None = None,
+        labels: Labels | None = None,
+        state: str | None = None,
+        host: str | None = None,
+    ) -> list[Device]:
+        """The boards that are plugged in, on all hosts, by host and name."""
+        told = self._http.get(
+            "/api/devices", profile=profile, label=_pairs(labels or {}) or None, state=state, host=host
+        )
+        return msgspec.convert(told["devices"], list[Device])
+
+    def device(self, name: str, host: str | None = None) -> Device:
+        """One board."""
+        return msgspec.convert(self._http.get(f"/api/devices/{_segment(name)}", host=host)["device"], Device)
+
+    def reset(self, name: str, *, host: str | None = None, mode: str = "run", lease_id: str | None = None) -> None:
+        """Pulls the board's reset line; with ``mode`` ``download`` it stays in its loader."""
+        self._http.post(f"/api/devices/{_segment(name)}/reset", {"mode": mode, "lease_id": lease_id}, host=host)
+
+    # -- leases
+
+    def lease(
+        self, holder: str, *, device: str | None = None, host: str | None = None, profile: str | None = None,
+        labels: Labels | None = None, for_s: float = LEASE_S, patience_s: float = 0.0,
+    ) -> Lease:  # fmt: skip
+        """A board for ``holder`` alone, waited for in the lab's queue for ``patience_s``. Raises ``NoBoard``."""
+        end = time.monotonic() + patience_s
+        asked = {
+            "holder": holder, "device_id": device, "host": host, "profile": profile, "labels": dict(labels or {}), "for_s": for_s,
+            "wait_s": min(patience_s, LONGEST_CALL_S), "patience_s": patience_s,
+        }  # fmt: skip
+        try:
+            lease = self._lease_of(self._http.post("/api/leases", asked))
+        except Refused as error:
+            if error.status_code != _CONFLICT:
+                raise
+            raise NoBoard(str(error)) from error
+        try:
+            while lease.state == "waiting" and (left := end - time.monotonic()) > 0:
+                path = f"/api/leases/{_segment(lease.lease_id)}"
+                lease = self._lease_of(self._http.get(path, wait_s=min(left, LONGEST_CALL_S)))
+        except BaseException:
+            self.release(lease.lease_id)
+            raise
+        if lease.state != "held":
+            self.release(lease.lease_id)
+            raise NoBoard(lease.reason or f"no board that fits came free within {patience_s:g} s")
+        return lease
+
+    @contextmanager
+    def leased(self, holder: str, *, for_s: float = LEASE_S, **wanted: Any) -> Iterator[Lease]:
+        """The same, renewed for the time of the context and given back after it."""
+        lease = self.lease(holder, for_s=for_s, **wanted)
+        with ExitStack() as stack:
+            stack.callback(self.release, lease.lease_id)
+            stack.enter_context(kept(lambda: self.renew(lease.lease_id, for_s), every_s=for_s / 3))
+            yield lease
+
+    def leases(self, **query: str | None) -> list[Lease]:
+        """Leases that wait or are held; ``query`` as in ``GET /api/leases``."""
+        return msgspec.convert(self._http.get("/api/leases", **query)["leases"], list[Lease])
+
+    def renew(self, lease_id: str, for_s: float = LEASE_S) -> Lease:
+        """The lease, good for ``for_s`` from now on."""
+        return self._lease_of(self._http.post(f"/api/leases/{_segment(lease_id)}/renew", {"for_s": for_s}))
+
+    def release(self, lease_id: str) -> None:
+        """Gives the board back, or leaves the queue; of a lease that is over there is nothing to give back."""
+        self._http.delete(f"/api/leases/{_segment(lease_id)}")
+
+    @staticmethod
+    def _lease_of(told: dict[str, Any]) -> Lease:
+        return msgspec.convert(told["lease"], Lease)
+
+    # -- flashing
+
+    def start_flash(self, images: Iterable[Image], **asked: Any) -> Job:
+        """Queues a job; ``asked`` are the fields of ``POST /api/flash/start`` beside the files."""
+        images = list(images)
+        single = len(images) == 1
+        with ExitStack() as opened:
+            files = []
+            for image in images:
+                content = (
+                    image.source if isinstance(image.source, bytes) else opened.enter_context(image.source.open("rb"))
+                )
+                field = "file" if single or image.address is None else f"file@{image.address:#x}"
+                files.append((field, (image.file_name, content)))
+            if single and images[0].address is not None:
+                asked["address"] = images[0].address
+            told = self._http.upload("/api/flash/start", files, asked)
+        return self.job(str(told["jobId"]))
+
+    def watch(self, job_id: str) -> Generator[Frame, None, None]:
+        """What is said of a job on ``/flash-progress``, until it is over; a connection that breaks is made again."""
+        address = f"{self._http.ws_url}/flash-progress/{_segment(job_id)}"
+        while True:
+            try:
+                with connect(address, additional_headers=self._http.headers, proxy=None) as socket:
+                    while not self.job(job_id).is_over:
+                        try:
+                            for text in _until_silent(socket):
+                                frame = msgspec.json.decode(text, type=Frame)
+                                yield frame
+                                if frame.get("type") in _LAST_FRAMES:
+                                    return
+                        except TimeoutError:
+                            continue
+                    return
+            except InvalidStatus as error:
+                raise NoLab(f"{self.url} refuses the connection: {error}") from error
+            except (WebSocketException, OSError):
+                if self.job(job_id).is_over:
+                    return
+                time.sleep(LOOK_AGAIN_S / 10)
+
+    def flash(self, images: Iterable[Image], **asked: Any) -> Job:
+        """Flashes, and returns when the job is over. Raises ``FlashFailed`` when the image is not on the board, verified."""
+        job = self.start_flash(images, **asked)
+        for _ in self.watch(job.job_id):
+            pass
+        return verified(self.job(job.job_id))
+
+    def job(self, job_id: str) -> Job:
+        """A flash job."""
+        return msgspec.convert(self._http.get(f"/api/flash/jobs/{_segment(job_id)}"), Job)
+
+    def jobs(self, **query: Any) -> list[Job]:
+        """Flash jobs, newest first; ``query`` as in ``GET /api/flash/jobs``."""
+        return msgspec.convert(self._http.get("/api/flash/jobs", **query)["jobs"], list[Job])
+
+    def analytics(self, **query: Any) -> dict[str, Any]:
+        """How flashing went; ``query`` as in ``GET /api/flash/analytics``."""
+        return self._http.get("/api/flash/analytics", **query)
+
+    def steer(self, job_id: str, wish: str) -> str:
+        """Asks a job to ``pause``, ``resume`` or ``cancel``; its status."""
+        return str(self._http.post(f"/api/flash/jobs/{_segment(job_id)}/{wish}")["status"])
+
+    def throttle(self, job_id: str, max_bytes_per_s: int | None) -> None:
+        """Asks a job to write no faster; None lifts the limit."""
+        # Null has to be sent here: a limit that is not named is not lifted.
+        self._http.post_exactly(f"/api/flash/jobs/{_segment(job_id)}/throttle", {"max_bytes_per_s": max_bytes_per_s})
+
+    # -- serial
+
+    def write(self, name: str, *, host: str | None = None, **asked: Any) -> Answer:
+        """Writes to a board, waits for what it prints, or both; ``asked`` as in ``POST /api/devices/{id}/serial``."""
+        return msgspec.convert(self._http.post(f"/api/devices/{_segment(name)}/serial", asked, host=host), Answer)
+
+    def listening(self, name: str, host: str | None = None) -> Listener:
+        """What the board prints from now on; a context manager."""
+        where = f"?host={quote(host, safe='')}" if host else ""
+        return Listener(f"{self._http.ws_url}/ws/serial/{_segment(name)}{where}", self._http.headers)
+
+
+def verified(job: Job) -> Job:
+    """``job``, if its image is on the board. Raises ``FlashFailed`` with the lab's sentence."""
+    if job.status == "completed":
+        return job
+    holds = f"; the flash is {job.flash_state.replace('_', ' ')}" if job.flash_state else ""
+    raise FlashFailed(f"{job.device_id} was not flashed ({job.status}): {job.error or 'no reason given'}{holds}")
+
+
+def _until_silent(socket: Any) -> Iterator[str]:
+    while True:
+        yield str(socket.recv(timeout=LOOK_AGAIN_S))
+
+
+def _segment(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _pairs(labels: Labels) -> list[str]:
+    return [f"{key}={value}" for key, value in labels.items()]
