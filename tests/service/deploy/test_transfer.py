@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from benchwire.deploy.client import Client, NoLab
+from benchwire.client.errors import NoLab
+from benchwire.deploy.client import Client
 from benchwire.events import nats_server
 from benchwire.observability.main import observe
 from benchwire.observability.settings import Settings

@@ -37,6 +37,15 @@ def test_a_board_without_its_compiler_says_what_to_install(tmp_path: Path, monke
     assert found.how == "install gcc-arm-none-eabi qemu-system-arm"
 
 
+def test_a_board_that_nothing_simulates_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for tool in ("gcc", "objcopy"):
+        (tmp_path / f"xtensa-lx106-elf-{tool}").touch(mode=0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = findings.board(profiles.load("esp32"))
+    assert (found.state, found.needed) == ("ok", False)
+    assert found.detail == "xtensa-lx106-elf-gcc, no simulator, so no firmware tasks"
+
+
 def test_without_bubblewrap_the_sandbox_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert (findings.sandbox().state, findings.sandbox().how) == ("limited", "install bubblewrap")

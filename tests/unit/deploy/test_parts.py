@@ -79,10 +79,9 @@ def test_a_key_an_address_or_a_token_means_a_real_model(environment: dict[str, s
     assert has_model(environment) is there
 
 
-def test_the_flash_agent_alone_looks_for_virtual_boards_and_only_when_there_are_some() -> None:
-    told = [name for name, part in parts(site(virtual=["esp32c3"])).items() if "BENCHWIRE_VIRTUAL_DIR" in part.env]
-    assert told == ["flash-agent"]
-    assert not any("BENCHWIRE_VIRTUAL_DIR" in part.env for part in parts(site()).values())
+def test_the_flash_agent_alone_looks_for_virtual_boards_because_some_may_be_added_later() -> None:
+    for there in (parts(site()), parts(site(virtual=["esp32c3"]))):
+        assert [name for name, part in there.items() if "BENCHWIRE_VIRTUAL_DIR" in part.env] == ["flash-agent"]
 
 
 def test_agents_end_before_what_they_talk_to() -> None:

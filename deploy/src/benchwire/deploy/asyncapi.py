@@ -10,6 +10,7 @@ import msgspec
 
 from benchwire.agent import main as agent
 from benchwire.agent.projection import SCHEMA as OF_AGENT
+from benchwire.documents import captures
 from benchwire.documents import faces as documents
 from benchwire.documents.projection import SCHEMA as OF_DOCUMENTS
 from benchwire.events import asyncapi
@@ -17,6 +18,7 @@ from benchwire.events.asyncapi import Reader, Server
 from benchwire.events.catalog import AGENT, DOCUMENTS, FLASH_AGENT, OBSERVABILITY, filter_of, filters_of
 from benchwire.events.flash import FlashRequested
 from benchwire.events.live import FlashProgress, SerialLine, TaskLog
+from benchwire.events.serial import CaptureFinished, CaptureRequested, CaptureStopRequested
 from benchwire.events.service import version_of
 from benchwire.events.session import SessionRequested
 from benchwire.events.task import TaskRequested
@@ -32,12 +34,15 @@ READERS = (
     Reader(OBSERVABILITY, "projection", tuple(OF_OBSERVABILITY.filters)),
     Reader(OBSERVABILITY, "live frames", tuple(filters_of([FlashProgress, SerialLine, TaskLog]))),
     Reader(DOCUMENTS, "projection", tuple(OF_DOCUMENTS.filters)),
+    Reader(DOCUMENTS, f"queue {captures.QUEUE}", (filter_of(CaptureFinished),)),
     Reader(AGENT, "projection", tuple(OF_AGENT.filters)),
     Reader(AGENT, f"queue {agent.SESSIONS}", (filter_of(SessionRequested),)),
     Reader(AGENT, f"queue {agent.TASKS}", (filter_of(TaskRequested),)),
     Reader(AGENT, "serial lines", (filter_of(SerialLine),)),
     Reader(FLASH_AGENT, "projection", tuple(of_flash_agent("{host}").filters)),
     Reader(FLASH_AGENT, "queue flash-{host}", (filter_of(FlashRequested),)),
+    Reader(FLASH_AGENT, "queue capture-{host}", (filter_of(CaptureRequested),)),
+    Reader(FLASH_AGENT, "stops of captures", (filter_of(CaptureStopRequested),)),
 )
 
 

@@ -13,6 +13,8 @@ import typer
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
+from benchwire.client.errors import NoLab, Refused
+from benchwire.client.http import object_of
 from benchwire.deploy import lab_file
 from benchwire.deploy.settings import Settings
 from benchwire.events.settings import load
@@ -29,18 +31,6 @@ _AGAIN_S = 0.5
 UrlOption = Annotated[
     str | None, typer.Option(help=f"The lab's address; that of the lab that runs here, else {DEFAULT_URL}.")
 ]
-
-
-class NoLab(Exception):
-    """Nothing that answers as a lab is at this address."""
-
-
-class Refused(Exception):
-    """The lab says no; the sentence is its own. ``status_code`` is HTTP's."""
-
-    def __init__(self, status_code: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status_code = status_code
 
 
 class Client:
@@ -135,7 +125,7 @@ class Client:
             async with self._http.stream("GET", address, timeout=_TRANSFER_TIMEOUT) as answer:
                 if not answer.is_success:
                     await answer.aread()
-                    self._object_of(answer)
+                    object_of(answer, self.url)
                 async for chunk in answer.aiter_bytes():
                     yield chunk
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -154,7 +144,7 @@ class Client:
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NoLab(f"the lab at {self.url} does not answer, or broke off: {error}") from error
-        return self._object_of(answer)
+        return object_of(answer, self.url)
 
     async def _call(
         self,
@@ -171,16 +161,7 @@ class Client:
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NoLab(f"no lab answers at {self.url}; `benchwire up` starts one here") from error
-        return self._object_of(answer)
-
-    def _object_of(self, answer: httpx.Response) -> dict[str, Any]:
-        if answer.is_success:
-            return _object(answer) or {}
-        told = _object(answer)
-        if told is None or "detail" not in told:
-            asked = f"{answer.request.method} {answer.request.url.path}"
-            raise NoLab(f"what answers at {self.url} is no lab: {asked} gave {answer.status_code}")
-        raise Refused(answer.status_code, str(told["detail"]))
+        return object_of(answer, self.url)
 
 
 def found(url: str | None) -> Client:
@@ -192,13 +173,6 @@ def found(url: str | None) -> Client:
 
 def _of_session(session_id: str) -> str:
     return f"/sessions/{quote(session_id, safe='')}"
-
-
-def _object(answer: httpx.Response) -> dict[str, Any] | None:
-    try:
-        return msgspec.json.decode(answer.content, type=dict[str, Any])
-    except msgspec.MsgspecError:
-        return None
 
 
 def _ws(url: str) -> str:

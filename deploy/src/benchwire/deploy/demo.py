@@ -20,8 +20,9 @@ from nats.errors import Error as NatsError
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from benchwire.client.errors import NoLab, Refused
 from benchwire.deploy import demo_task, feed, interrupt, tail
-from benchwire.deploy.client import Client, NoLab, Refused
+from benchwire.deploy.client import Client
 from benchwire.deploy.demo_checks import Check, checks
 from benchwire.deploy.demo_task import Expected
 from benchwire.deploy.feed import Feed, Heard

@@ -90,7 +90,7 @@ def nats() -> Finding:
 
 
 def board(profile: Profile) -> Finding:
-    """Whether firmware for a kind of board can be built and simulated; needed for the boards that have a virtual counterpart."""
+    """Whether firmware for a kind of board can be built, and simulated where anything does; needed for the boards that have a virtual counterpart."""
     lacking = profiles.missing(profile)
     what, needed = f"board {profile.name}", profile.name in _VIRTUAL
     if not lacking:
@@ -110,6 +110,8 @@ def _simulator_of(profile: Profile) -> str:
             return binary
         case Module(engine=engine):
             return engine
+        case None:
+            return "no simulator, so no firmware tasks"
 
 
 def sandbox() -> Finding:

@@ -27,12 +27,13 @@ State = Literal["starting", "healthy", "unwell", "died", "given_up", "stopped"]
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A part is now in this state; ``again`` says that it has been healthy before."""
+    """A part is now in this state; ``again`` says that it has been healthy before, ``optional`` that the lab is up without it."""
 
     part: str
     state: State
     detail: str = ""
     again: bool = False
+    optional: bool = False
 
 
 class _Death(msgspec.Struct, frozen=True):
@@ -69,6 +70,15 @@ class Keeper:
         await self._settled.wait()
         if self._trouble is not None:
             raise self._trouble
+
+    async def settled(self) -> None:
+        """Waits until the part is healthy for the first time, or will not be."""
+        await self._settled.wait()
+
+    @property
+    def why(self) -> str:
+        """Why the part was given up, with its last words; empty when it was not."""
+        return "" if self._trouble is None else "\n".join([str(self._trouble), *self._trouble.last_words])
 
     def stop(self) -> None:
         """Asks for the end; ``gone`` tells when it has come."""
@@ -151,7 +161,7 @@ class Keeper:
 
     def _now(self, state: State, detail: str = "") -> None:
         self.state = state
-        self._tell(Change(self.part.name, state, detail, again=self._was_healthy))
+        self._tell(Change(self.part.name, state, detail, again=self._was_healthy, optional=self.part.optional))
 
     def _cannot_start(self, what: str) -> CannotStart:
         return CannotStart(f"{self.part.name} {what}", last_words=self._last_words(), log=self._log)

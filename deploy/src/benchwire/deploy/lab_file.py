@@ -13,13 +13,14 @@ NAME = "lab.json"
 
 
 class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
-    """The addresses of a running lab, and the process that runs it. No secrets."""
+    """The addresses of a running lab, and the process that runs it. No secrets. Virtual boards register in ``virtual_dir``."""
 
     pid: int
     host: str
     nats_url: str
     observability_url: str
     documents_url: str
+    virtual_dir: str = ""
 
 
 @contextlib.contextmanager
@@ -32,6 +33,7 @@ def written(site: Site) -> Iterator[None]:
         nats_url=site.nats_url,
         observability_url=site.observability_url,
         documents_url=site.documents_url,
+        virtual_dir=str(site.run_dir),
     )
     draft = path.with_name(f".{NAME}.{os.getpid()}")
     draft.write_bytes(msgspec.json.format(msgspec.json.encode(body)))

@@ -2,12 +2,13 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
 
 import msgspec
 
+from benchwire.deploy.board.kept import flash_file
 from benchwire.deploy.settings import Settings
 
 _MODEL_PREFIX = "ANTHROPIC_"
@@ -55,13 +56,14 @@ GRACE_S = {Stage.AGENTS: 2.0, Stage.SERVICES: 1.2, Stage.NATS: 1.0}
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One process. ``env`` is its whole environment."""
+    """One process. ``env`` is its whole environment. The lab is up without a part that is ``optional``."""
 
     name: str
     argv: list[str]
     env: dict[str, str]
     health: Health
     stage: Stage
+    optional: bool = False
 
     @property
     def grace_s(self) -> float:
@@ -126,6 +128,26 @@ def board_names(profiles: list[str]) -> list[str]:
     return names
 
 
+def board_part_name(name: str) -> str:
+    """What the process of a virtual board is called among the parts."""
+    return f"board-{name}"
+
+
+def board_part(site: Site, profile: str, name: str, *, options: Sequence[str] = (), optional: bool = False) -> Part:
+    """A virtual board. ``options`` are further ones of its command line; what its flash holds stays in the data directory."""
+    return Part(
+        name=board_part_name(name),
+        argv=[
+            *(sys.executable, "-m", "benchwire.boards.virtual", profile, "--name", name, "--die-with-parent"),
+            *("--run-dir", str(site.run_dir), "--flash-file", str(flash_file(site.data, name)), *options),
+        ],
+        env=_common(site),
+        health=PluggedIn(site.run_dir, name),
+        stage=Stage.SERVICES,
+        optional=optional,
+    )
+
+
 def nats_part(site: Site) -> list[Part]:
     """The embedded server, when there is one; everything else needs it."""
     if not site.nats_argv:
@@ -155,11 +177,10 @@ def _agents(site: Site) -> Iterator[Part]:
         health=Announced("agent", runner),
         stage=Stage.AGENTS,
     )
-    boards = {"BENCHWIRE_VIRTUAL_DIR": str(site.run_dir)} if site.settings.virtual else {}
     yield Part(
         name="flash-agent",
         argv=[sys.executable, "-m", "benchwire.flash_agent"],
-        env=_common(site) | boards,
+        env=_common(site) | {"BENCHWIRE_VIRTUAL_DIR": str(site.run_dir)},
         health=Announced("flash-agent", host),
         stage=Stage.AGENTS,
     )
@@ -168,17 +189,7 @@ def _agents(site: Site) -> Iterator[Part]:
 def _boards(site: Site) -> Iterator[Part]:
     profiles = site.settings.virtual
     for profile, name in zip(profiles, board_names(profiles), strict=True):
-        flash_file = site.data / "boards" / f"{name}.flash"
-        yield Part(
-            name=f"board-{name}",
-            argv=[
-                *(sys.executable, "-m", "benchwire.boards.virtual", profile, "--name", name, "--die-with-parent"),
-                *("--run-dir", str(site.run_dir), "--flash-file", str(flash_file)),
-            ],
-            env=_common(site),
-            health=PluggedIn(site.run_dir, name),
-            stage=Stage.SERVICES,
-        )
+        yield board_part(site, profile, name)
 
 
 def _scripted_model(site: Site) -> Iterator[Part]:

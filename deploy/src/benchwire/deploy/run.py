@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 
 from benchwire.boards import profile as profiles
+from benchwire.client.errors import NoLab, Refused
 from benchwire.deploy import interrupt, sources
-from benchwire.deploy.client import Client, NoLab, Refused, UrlOption, found
+from benchwire.deploy.client import Client, UrlOption, found
 from benchwire.deploy.sources import BadSources
 from benchwire.deploy.story import first_problem, shown, size
 from benchwire.events.settings import InvalidSettings

@@ -15,10 +15,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from benchwire.boards.profile import UnknownProfile
-from benchwire.boards.profile import load as load_profile
 from benchwire.boards.virtual.control import MAX_PATH_BYTES
-from benchwire.boards.virtual.main import BOARD_MODULES
+from benchwire.deploy.board.profiles import virtual_profile
 from benchwire.deploy.parts import Site, board_names, has_model
 from benchwire.deploy.settings import Settings
 from benchwire.events import nats_server
@@ -28,6 +26,7 @@ _LOOPBACK = "127.0.0.1"
 # Below the ports that kernels give to outgoing connections, one of which could else take ours between choosing and binding.
 _FREE_PORTS = range(20_000, 32_000)
 _LONGEST_SUFFIX = ".board.json.4194304"
+_LIKELY_NAME_BYTES = 24  # of boards that are added later; a longer name may find no room
 
 
 class CannotStart(Exception):
@@ -43,7 +42,10 @@ class CannotStart(Exception):
 def prepared(settings: Settings, environment: Mapping[str, str]) -> Iterator[Site]:
     """A place for one lab, held until the context is left. Raises ``CannotStart``, or ``IllegalToken`` for a bad host name."""
     token(settings.host, "host")
-    settings = msgspec.structs.replace(settings, virtual=[_virtual(name) for name in settings.virtual])
+    try:
+        settings = msgspec.structs.replace(settings, virtual=[virtual_profile(name) for name in settings.virtual])
+    except LookupError as error:
+        raise CannotStart(str(error)) from error
     data = settings.data.absolute()
     with _locked(data), _run_dir(data, settings.virtual) as run_dir:
         yield _site(settings, environment, data, run_dir)
@@ -68,17 +70,6 @@ def _site(settings: Settings, environment: Mapping[str, str], data: Path, run_di
         nats_argv=nats_argv,
         environment=dict(environment),
     )
-
-
-def _virtual(name: str) -> str:
-    """The profile's own name. Raises ``CannotStart`` for a board that has no virtual counterpart."""
-    try:
-        profile = load_profile(name).name
-    except UnknownProfile as error:
-        raise CannotStart(str(error)) from error
-    if profile not in BOARD_MODULES:
-        raise CannotStart(f"there is no virtual {profile}; there are {', '.join(sorted(BOARD_MODULES))}")
-    return profile
 
 
 def _nats_argv(store: Path, port: int) -> list[str]:
@@ -120,7 +111,7 @@ def _run_dir(data: Path, profiles: list[str]) -> Iterator[Path]:
     """
     outside = f"benchwire-{os.getuid()}-{hashlib.sha256(bytes(data)).hexdigest()[:12]}"
     places = (data / "run", Path(tempfile.gettempdir()) / outside, Path("/tmp") / outside)  # noqa: S108 - made 0700 below
-    longest = max((len(name) for name in board_names(profiles)), default=0) + len(_LONGEST_SUFFIX)
+    longest = max([_LIKELY_NAME_BYTES, *map(len, board_names(profiles))]) + len(_LONGEST_SUFFIX)
     path = next((place for place in places if len(bytes(place)) + 1 + longest <= MAX_PATH_BYTES), places[-1])
     with contextlib.suppress(FileNotFoundError):
         _remove(path)

@@ -8,55 +8,17 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from nats.errors import Error as NatsError
 
 from benchwire.deploy import lab_file, site
+from benchwire.deploy.board.following import followed
 from benchwire.deploy.health import Examiner
-from benchwire.deploy.keeper import Change, Keeper, State, Tell
-from benchwire.deploy.parts import Part, Site, Stage, nats_part, parts_of
+from benchwire.deploy.keeper import Change, Tell
+from benchwire.deploy.lab import Lab
+from benchwire.deploy.parts import Part, Site, nats_part, parts_of
 from benchwire.deploy.settings import Settings
 from benchwire.deploy.site import CannotStart
 from benchwire.events.bus import NatsUnreachable
 from benchwire.events.settings import NatsSettings
 
 __all__ = ["CannotStart", "Change", "Lab", "running"]
-
-
-class Lab:
-    """The parts that run here."""
-
-    def __init__(self, site: Site, examiner: Examiner, tell: Tell, tasks: asyncio.TaskGroup) -> None:
-        self.site = site
-        self._examiner = examiner
-        self._tell = tell
-        self._tasks = tasks
-        self._keepers: list[Keeper] = []
-
-    @property
-    def states(self) -> dict[str, State]:
-        """How each part is."""
-        return {keeper.part.name: keeper.state for keeper in self._keepers}
-
-    @property
-    def pids(self) -> dict[str, int]:
-        """The process of each part that has one at this moment."""
-        return {keeper.part.name: keeper.pid for keeper in self._keepers if keeper.pid is not None}
-
-    async def start(self, parts: list[Part]) -> None:
-        """Starts ``parts`` side by side and waits until all are healthy. Raises ``CannotStart``."""
-        keepers = [Keeper(part, self.site.logs / f"{part.name}.log", self._examiner, self._tell) for part in parts]
-        for keeper in keepers:
-            self._keepers.append(keeper)
-            self._tasks.create_task(keeper.keep(), name=f"keep {keeper.part.name}")
-        async with _raising_the_first() as waits:
-            for keeper in keepers:
-                waits.create_task(keeper.started())
-
-    async def stop(self) -> None:
-        """Ends all parts, stage by stage."""
-        for stage in Stage:
-            keepers = [keeper for keeper in self._keepers if keeper.part.stage is stage]
-            for keeper in keepers:
-                keeper.stop()
-            for keeper in keepers:
-                await keeper.gone.wait()
 
 
 @contextlib.asynccontextmanager
@@ -82,6 +44,7 @@ async def running(
         except (NatsUnreachable, NatsError) as error:
             raise CannotStart(_why_no_log(error, place)) from error
         await lab.start(parts(place))
+        await stack.enter_async_context(followed(lab))
         stack.enter_context(lab_file.written(place))
         yield lab
 
@@ -92,19 +55,6 @@ def _why_no_log(error: Exception, place: Site) -> str:
             f"nats: the disk of {place.data} is too full for the log; make room, or give another directory with --data"
         )
     return f"nats: {str(error).removeprefix('nats: ')}"
-
-
-@contextlib.asynccontextmanager
-async def _raising_the_first() -> AsyncGenerator[asyncio.TaskGroup, None]:
-    """A task group that raises the first ``CannotStart`` as it is; the others are mostly its consequences."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            yield tasks
-    except* CannotStart as troubles:
-        first = troubles.exceptions[0]
-    else:
-        return
-    raise first
 
 
 @contextlib.asynccontextmanager

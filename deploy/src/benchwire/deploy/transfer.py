@@ -13,8 +13,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
 
+from benchwire.client.errors import NoLab, Refused
 from benchwire.deploy import interrupt
-from benchwire.deploy.client import Client, NoLab, Refused, UrlOption, found
+from benchwire.deploy.client import Client, UrlOption, found
 from benchwire.events.settings import InvalidSettings
 
 _CHUNK_BYTES = 64 * 1024

@@ -93,8 +93,8 @@ def _teller(out: _Lines) -> Callable[[Change], None]:
                 out.say(f"{change.part} {change.detail}", "yellow")
             case "unwell":
                 out.say(f"{change.part} is unwell: {change.detail}", "yellow")
-            case "given_up" if change.again:
-                out.say(f"{change.part} {change.detail}; it is not started again", "red")
+            case "given_up" if change.again or change.optional:
+                out.say(f"{change.detail}; it is not started again", "red")
             case "healthy" if change.again:
                 out.say(f"{change.part} is healthy again", "green")
 

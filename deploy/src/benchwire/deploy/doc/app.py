@@ -1,12 +1,11 @@
 """The commands of `benchwire doc`. What was asked for goes to stdout, everything else to stderr."""
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, BinaryIO
 
 import httpx
 import msgspec
@@ -14,13 +13,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from benchwire.client.errors import Refused
 from benchwire.deploy import lab_file
-from benchwire.deploy.client import NoLab, Refused
 from benchwire.deploy.doc import lines, pulling
 from benchwire.deploy.doc.client import Damaged, Documents
-from benchwire.deploy.interrupt import INTERRUPTED
+from benchwire.deploy.ending import say, told
 from benchwire.deploy.settings import Settings
-from benchwire.events.settings import InvalidSettings, load
+from benchwire.events.settings import load
 
 DEFAULT_URL = "http://127.0.0.1:8766"
 _CHANGE_TRIES = 5
@@ -98,7 +97,7 @@ def query(  # noqa: PLR0917 - typer calls it by name
         for one in found:
             print(msgspec.json.encode(one).decode() if json else lines.of_list(one))  # noqa: T201
         if total > len(found) and not json:
-            _say(f"{len(found)} of {total}; --limit shows more")
+            say(f"{len(found)} of {total}; --limit shows more")
 
 
 @app.command()
@@ -152,7 +151,7 @@ def rm(
                 store.remove(one)
             except Refused as error:
                 failed = True
-                _say(f"benchwire doc rm: {error}")
+                say(f"benchwire doc rm: {error}")
     if failed:
         sys.exit(1)
 
@@ -209,32 +208,5 @@ def _progress(name: str, size_bytes: int | None) -> Iterator[Callable[[int], Non
         yield lambda count: bars.advance(task, count)
 
 
-@contextmanager
-def _told(command: str) -> Iterator[None]:
-    """Ends the command with a sentence and a code: 1 when it did not work, 2 when it cannot be meant so."""
-    with suppress(ValueError):  # only a main thread hears of signals, and can say what they do
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a bar hides the cursor, and has to give it back
-    try:
-        yield
-    except (InvalidSettings, ValueError) as error:
-        _end(command, error, 2)
-    except BrokenPipeError:  # `read | head`: nobody reads any more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except Refused as error:
-        _end(command, error, 2 if error.status_code == httpx.codes.BAD_REQUEST else 1)
-    except (NoLab, Damaged) as error:
-        _end(command, error, 1)
-    except OSError as error:
-        _end(command, f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-
-
-def _end(command: str, reason: Any, code: int) -> None:
-    _say(f"benchwire doc {command}: {reason}")
-    sys.exit(code)
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)  # noqa: T201
+def _told(command: str) -> AbstractContextManager[None]:
+    return told(f"doc {command}", Damaged)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
-from benchwire.deploy.client import NoLab, Refused
+from benchwire.client.errors import NoLab, Refused
 
 _CONNECT_S = 10.0
 _SILENCE_S = 60.0

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchwire.deploy.client import Client, NoLab, Refused, UrlOption, found
+from benchwire.client.errors import NoLab, Refused
+from benchwire.deploy.client import Client, UrlOption, found
 from benchwire.deploy.session.watch import watch
 from benchwire.deploy.story import shown
 from benchwire.events.settings import InvalidSettings

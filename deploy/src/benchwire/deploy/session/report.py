@@ -7,7 +7,8 @@ from typing import Any
 
 import stamina
 
-from benchwire.deploy.client import Client, NoLab, Refused
+from benchwire.client.errors import NoLab, Refused
+from benchwire.deploy.client import Client
 from benchwire.deploy.session.spool import Said, Spool
 
 _LONGEST_WAIT_S = 5.0

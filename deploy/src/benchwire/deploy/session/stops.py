@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from websockets.exceptions import WebSocketException
 
-from benchwire.deploy.client import Client, NoLab, Refused
+from benchwire.client.errors import NoLab, Refused
+from benchwire.deploy.client import Client
 
 AGAIN_S = 2.0
 

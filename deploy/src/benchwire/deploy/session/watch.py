@@ -12,7 +12,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from benchwire.deploy.client import Client, NoLab, Refused, UrlOption, found
+from benchwire.client.errors import NoLab, Refused
+from benchwire.deploy.client import Client, UrlOption, found
 from benchwire.deploy.session.command import CHUNK_BYTES, Signals, beside, printed, shell_code
 from benchwire.deploy.session.report import Reporter
 from benchwire.deploy.session.spool import Spool
