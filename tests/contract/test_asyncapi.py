@@ -18,7 +18,7 @@ from benchwire.events import codec
 from benchwire.events.catalog import CATALOG, Entry
 from benchwire.events.testing.samples import sample
 from benchwire.observability.routes import asyncapi as served
-from benchwire.observability.routes import sockets, stream
+from benchwire.observability.routes import serial, sockets, stream
 from benchwire.observability.wire import faces as observability
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +78,8 @@ def test_an_event_as_it_is_written_fits_its_schema(entry: Entry) -> None:
 
 
 def test_every_socket_and_stream_has_its_face_and_each_face_is_served() -> None:
-    ours: list[Any] = [*sockets.ROUTES, *stream.ROUTES]
+    of_serial = [route for route in serial.ROUTES if isinstance(route, WebsocketRouteHandler)]
+    ours: list[Any] = [*of_serial, *sockets.ROUTES, *stream.ROUTES]
     opened = {
         path for route in ours if isinstance(route, WebsocketRouteHandler | HTTPRouteHandler) for path in route.paths
     }

@@ -3,24 +3,34 @@
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import jsonschema_rs
+import msgspec
 import pytest
 
 from benchwire.documents import app as documents
 from benchwire.documents.settings import Settings as DocumentsSettings
 from benchwire.documents.testing import serving
 from benchwire.events import nats_server
+from benchwire.events.asks import Refused, SerialAccepted, WriteSerial
 from benchwire.events.blobs import Blobs
 from benchwire.events.bus import Bus
-from benchwire.events.device import DeviceAttached
+from benchwire.events.device import DeviceAttached, DeviceLeased
+from benchwire.events.event import Artifact
+from benchwire.events.flash import FlashCompleted
 from benchwire.events.host import HostStarted
+from benchwire.events.live import SerialLine
 from benchwire.events.log import Log
+from benchwire.events.presence import Presence, Present
+from benchwire.events.serial import CaptureFinished
 from benchwire.events.session import ModelUsed
+from benchwire.events.task import NodeImageStored
+from benchwire.events.testing.eventually import eventually
 from benchwire.events.testing.samples import AT
 from benchwire.observability import app as observability
 from benchwire.observability.main import observe
@@ -35,7 +45,7 @@ _NOBODY: Any = SimpleNamespace(metrics=None)
 
 
 def observed() -> dict[str, Any]:
-    app = observability.app(_NOBODY, _NOBODY, ObservabilitySettings(), Callers())
+    app = observability.app(_NOBODY, _NOBODY, _NOBODY, ObservabilitySettings(), Callers())
     return document(app, observability.OPEN)
 
 
@@ -141,6 +151,11 @@ class Checked:
         valid(self._described, content["schema"], answer.json())
         return answer.json()
 
+    @property
+    def client(self) -> httpx.AsyncClient:
+        """For answers of several kinds."""
+        return self._client
+
     def example(self, method: str, route: str, media: str = JSON) -> Any:
         """The example of a body."""
         return self._described["paths"][route][method.lower()]["requestBody"]["content"][media]["example"]
@@ -210,6 +225,7 @@ async def test_tasks_agents_and_boards_are_answered_as_it_is_written(lab: Checke
     await log.append(HostStarted(timestamp=AT, host="lab-1", version="1", drivers=["pyocd"]))
     await log.append(DeviceAttached(timestamp=AT, host="lab-1", device="board", profile="stm32f405", port="/dev/x"))
     image = await Blobs(bus).put(b"firmware", name="a.bin")
+    await _leases_are(lab, log)
     body = {**lab.example("POST", "/api/flash/start"), "device_id": "lab-1/board", "artifact_id": image.digest}
     job = (await lab("POST", "/api/flash/start", json={**body, "document_id": None}))["jobId"]
     await lab("POST", "/api/flash/start", json=body, expect=404)
@@ -217,7 +233,103 @@ async def test_tasks_agents_and_boards_are_answered_as_it_is_written(lab: Checke
     await lab("GET", "/api/hosts")
     await lab("GET", "/api/flash/jobs")
     await lab("GET", "/api/flash/jobs/{job_id}", job)
+    throttle = "/api/flash/jobs/{job_id}/throttle"
+    await lab("POST", throttle, job, json=lab.example("POST", throttle))
     await lab("POST", "/api/flash/jobs/{job_id}/{wish}", job, "cancel")
+    over = FlashCompleted(
+        timestamp=AT, host="lab-1", job_id=job, device="board", total_bytes=8, duration_s=2.0, verified_by="crc"
+    )
+    await log.append(over)
+    await lab("POST", "/api/flash/start", json={**body, "document_id": None})
+    await lab("GET", "/api/flash/history")
+    await lab("GET", "/api/flash/analytics", params={"by": "device", "since": "2020-01-01"})
+
+    async def is_over() -> bool:
+        return bool((await lab.client.get(f"/api/flash/jobs/{job}")).json()["status"] == "completed")
+
+    await eventually(is_over)
+    await lab("POST", "/api/flash/jobs/{job_id}/{wish}", job, "pause", expect=409)
+    await _what_a_task_made_is(lab, log, task, image)
+
+
+async def _leases_are(lab: Checked, log: Log) -> None:
+    await lab("GET", "/api/devices/{device_id}", "board")
+    example = lab.example("POST", "/api/leases")
+    await lab("POST", "/api/leases", json=example, expect=409)
+    patient = {**example, "labels": {}, "wait_s": 0, "patience_s": 60}
+    answer = await lab.client.post("/api/leases", json=patient)
+    assert answer.status_code == 202
+    lease = answer.json()["lease"]["lease_id"]
+    until = datetime.now(UTC) + timedelta(hours=1)
+    await log.append(
+        DeviceLeased(timestamp=AT, host="lab-1", device="board", lease_id=lease, holder="ada", expires_at=until)
+    )
+    assert (await lab("GET", "/api/leases/{lease_id}", lease, params={"wait_s": 10}))["lease"]["state"] == "held"
+    await lab("GET", "/api/leases")
+    renew = "/api/leases/{lease_id}/renew"
+    await lab("POST", renew, lease, json=lab.example("POST", renew))
+    for verb in ("reset", "power", "identify"):
+        hand = f"/api/devices/{{device_id}}/{verb}"
+        await lab("POST", hand, "board", json=lab.example("POST", hand), expect=409)
+        await lab("POST", hand, "board", json={**lab.example("POST", hand), "lease_id": lease}, expect=503)
+    await lab("DELETE", "/api/leases/{lease_id}", lease)
+    await lab("POST", renew, lease, json={}, expect=409)
+
+
+async def _what_a_task_made_is(lab: Checked, log: Log, task: str, image: Artifact) -> None:
+    await log.append(
+        NodeImageStored(timestamp=AT, task_id=task, node_id="counter", iteration=1, image=image, elf=image)
+    )
+
+    async def is_stored() -> bool:
+        (module,) = (await lab.client.get(f"/tasks/{task}/results")).json()["modules"]
+        return module["image"] is not None
+
+    await eventually(is_stored)
+    one, every = "/api/deploy/flash", "/api/deploy/flash-all"
+    await lab("POST", one, json={**lab.example("POST", one), "task_id": task, "port": "/dev/x"})
+    await lab("POST", one, json=lab.example("POST", one), expect=404)
+    await lab("POST", every, json={"session_id": task})
+    await lab("POST", every, json=lab.example("POST", every), expect=404)
+
+
+async def test_serial_ports_are_answered_as_it_is_written(lab: Checked, log: Log, bus: Bus) -> None:
+    async def write(body: bytes) -> msgspec.Struct:
+        data = msgspec.json.decode(body, type=WriteSerial).data
+        if data == b"busy":
+            return Refused(code="port_busy", detail="a flash tool has the serial port of board")
+        line = SerialLine(timestamp=AT, host="lab-1", device="board", line="firmware v1.20", number=1, data=b"\xff")
+        await log.sample(line)
+        return SerialAccepted(written=len(data))
+
+    await log.append(DeviceAttached(timestamp=AT, host="lab-1", device="board", port="/dev/x"))
+    present = Present(service="flash-agent", name="lab-1", version="1", pid=1)
+    serial, captures = "/api/devices/{device_id}/serial", "/api/devices/{device_id}/captures"
+    async with (
+        bus.serving("flash-agent", "1.0.0", {"ask.host.lab-1.write_serial": write}),
+        Presence(bus).announced(present),
+    ):
+        await lab("POST", serial, "board", json=lab.example("POST", serial))
+        await lab("POST", serial, "board", json={"text": "busy"}, expect=409)
+        await lab("POST", serial, "board", json={}, expect=400)
+        await lab("GET", serial, "board")
+        capture = (await lab("POST", captures, "board", json=lab.example("POST", captures), expect=202))["capture"]
+        await lab("GET", "/api/captures/{capture_id}", "cap_0", expect=404)
+        kept = Artifact(digest="0" * 64, size_bytes=3, name="board.log")
+        ended = CaptureFinished(
+            timestamp=AT,
+            host="lab-1",
+            capture_id=capture["capture_id"],
+            device="board",
+            artifact=kept,
+            lost_bytes=0,
+            reason="over",
+        )
+        await log.append(ended)
+        await lab("GET", "/api/captures/{capture_id}", capture["capture_id"], params={"wait_s": 0.2})
+        await lab("POST", "/api/captures/{capture_id}/stop", capture["capture_id"], expect=409)
+        capture = (await lab("POST", captures, "board", json={}, expect=202))["capture"]
+        await lab("POST", "/api/captures/{capture_id}/stop", capture["capture_id"])
 
 
 async def test_documents_are_answered_as_it_is_written(nats: nats_server.Server, tmp_path: Path) -> None:

@@ -43,11 +43,18 @@ OBSERVABILITY = {
     "read": """
         GET /agents
         GET /agents/{name}
+        GET /api/captures/{capture_id}
         GET /api/deploy/devices
         GET /api/devices
+        GET /api/devices/{device_id}
+        GET /api/devices/{device_id}/serial
+        GET /api/flash/analytics
+        GET /api/flash/history
         GET /api/flash/jobs
         GET /api/flash/jobs/{job_id}
         GET /api/hosts
+        GET /api/leases
+        GET /api/leases/{lease_id}
         GET /asyncapi.json
         GET /events
         GET /events/{session_id}
@@ -72,6 +79,7 @@ OBSERVABILITY = {
         WS /ws/flash-progress
         WS /ws/flash-progress/{job_id}
         WS /ws/serial
+        WS /ws/serial/{device_id}
         WS /ws/{task_id}
     """,
     "write": """
@@ -88,10 +96,22 @@ OBSERVABILITY = {
     """,
     "control": """
         DELETE /agents/{name}
+        DELETE /api/leases/{lease_id}
         DELETE /sessions/{session_id}
         DELETE /tasks/{task_id}
+        POST /api/deploy/flash
+        POST /api/deploy/flash-all
+        POST /api/captures/{capture_id}/stop
+        POST /api/devices/{device_id}/captures
+        POST /api/devices/{device_id}/identify
+        POST /api/devices/{device_id}/power
+        POST /api/devices/{device_id}/reset
+        POST /api/devices/{device_id}/serial
+        POST /api/flash/jobs/{job_id}/throttle
         POST /api/flash/jobs/{job_id}/{wish}
         POST /api/flash/start
+        POST /api/leases
+        POST /api/leases/{lease_id}/renew
         POST /sessions/{session_id}/stop
         POST /tasks/{task_id}/cancel
         POST /tasks/{task_id}/intervene
@@ -156,7 +176,7 @@ _NOBODY: Any = SimpleNamespace(metrics=None)
 
 
 def observed() -> tuple[Litestar, frozenset[str]]:
-    app = observability.app(_NOBODY, _NOBODY, ObservabilitySettings(), Callers())
+    app = observability.app(_NOBODY, _NOBODY, _NOBODY, ObservabilitySettings(), Callers())
     return app, observability.OPEN
 
 

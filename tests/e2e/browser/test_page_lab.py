@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -20,8 +21,10 @@ from benchwire.events.flash import (
     FlashRequested,
     FlashResumed,
     FlashStarted,
+    FlashThrottled,
 )
 from benchwire.events.host import HostStarted
+from benchwire.events.lease import LeaseRequested
 from benchwire.events.live import FlashProgress, SerialLine
 from benchwire.events.log import Log
 from benchwire.events.presence import Presence, Present
@@ -97,6 +100,42 @@ async def test_boards_are_idle_leased_and_gone_as_it_happens(page: Page, boards:
     await boards.append(DeviceDetached(timestamp=now(), host="lab-2", device="brief"))
     await expect(page.locator(".device", has_text="brief")).to_have_count(0)
     assert await page.title() == "Lab · Benchwire"
+
+
+async def test_a_board_is_leased_and_released_and_marked_while_it_is_half_flashed(page: Page, boards: Log) -> None:
+    await page.goto("/#/lab")
+    board = page.locator(".device", has_text="stm32f405-2")
+    await board.get_by_role("button", name="Lease stm32f405-2 of lab-1").click()
+    await page.get_by_label("Your name").fill("ada")
+    await page.get_by_role("dialog").get_by_role("button", name="Lease").click()
+
+    async def asked() -> LeaseRequested | None:
+        found = [one.event async for one in boards.read(["bench.lease.*.requested"])]
+        return next((one for one in found if isinstance(one, LeaseRequested) and one.device == "stm32f405-2"), None)
+
+    lease = await eventually(asked, within_s=20, what="a request")
+    assert (lease.holder, lease.host, lease.for_s) == ("ada", "lab-1", 3600.0)
+    on: dict[str, Any] = {"timestamp": now(), "host": "lab-1", "device": "stm32f405-2", "lease_id": lease.lease_id}
+    await boards.append(DeviceLeased(**on, holder="ada", expires_at=now() + timedelta(minutes=5)))
+    await expect(board).to_contain_text("held by ada")
+    await expect(page.get_by_text("stm32f405-2 is yours")).to_be_visible()
+    await board.get_by_role("button", name="Release").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Release").click()
+    await expect(board.locator(".badge")).to_have_text("idle")
+    await started(boards, "lab-1", "job_half", "stm32f405-2")
+    bar = page.locator('.bars > li[data-key="job_half"]')
+    await bar.get_by_role("button", name="Limit").click()
+    await page.get_by_label("KiB a second").fill("20")
+    await page.get_by_role("dialog").get_by_role("button", name="Limit").click()
+    await eventually(lambda: boards.last_sequence("bench.flash.lab-1.job_half.throttle_requested"), within_s=20)
+    of: dict[str, Any] = {"timestamp": now(), "host": "lab-1", "job_id": "job_half", "device": "stm32f405-2"}
+    await boards.append(FlashThrottled(**of, max_bytes_per_s=20_480))
+    await expect(bar).to_contain_text("at most 20 KiB/s")
+    await boards.append(FlashCancelled(**of, reason="the cable was pulled", flash_state="partial"))
+    await expect(board).to_contain_text("flash it again")
+    await page.get_by_text("How it went").click()
+    await expect(page.locator(".flashed tbody").first).to_contain_text("lab-1/stm32f405-2")
+    await expect(page.locator(".flashed tbody").last).to_contain_text("the cable was pulled")
 
 
 async def test_a_bar_moves_and_is_paused_resumed_and_cancelled(
