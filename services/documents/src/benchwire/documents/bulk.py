@@ -11,9 +11,11 @@ import tempfile
 from base64 import b64decode
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
 from typing import IO
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -33,6 +35,8 @@ _AT_ONCE = 48
 _BLOCK_BYTES = 1 << 16
 _table = {**DEFAULTS, **STATUS}
 _line = msgspec.json.Decoder(BulkLine)
+
+Turns = WeakValueDictionary[str, asyncio.Lock]  # by key: of lines with one key, the first makes the document
 
 
 class Results:
@@ -80,6 +84,7 @@ async def _taken(body: AsyncIterable[bytes], store: Store) -> Results:
     results = await asyncio.to_thread(Results, store.incoming)
     under_way: deque[tuple[asyncio.Task[BulkResult], int]] = deque()
     held = number = 0
+    turns: Turns = WeakValueDictionary()
     try:
         async for line in _lines(body):
             number += 1
@@ -88,7 +93,7 @@ async def _taken(body: AsyncIterable[bytes], store: Store) -> Results:
                 await results.add(await under_way[0][0])
                 under_way.popleft()
             if line.strip():
-                under_way.append((asyncio.create_task(_result(store, number, line)), len(line)))
+                under_way.append((asyncio.create_task(_result(store, number, line, turns)), len(line)))
                 held += len(line)
         while under_way:
             await results.add(await under_way[0][0])
@@ -117,13 +122,15 @@ async def _lines(body: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
         yield bytes(rest)
 
 
-async def _result(store: Store, number: int, line: bytes) -> BulkResult:
+async def _result(store: Store, number: int, line: bytes, turns: Turns) -> BulkResult:
     try:
         one = _line.decode(line)
         data = _content(one)
         if len(data) > store.max_bytes:
             raise UploadTooLarge(store.max_bytes)  # noqa: TRY301 - one place tells
-        made = await store.create(_received(one, data), data, key=one.key)
+        # Tasks begin in the order of their lines, and a lock is had in the order in which it was asked for.
+        async with turns.setdefault(one.key, asyncio.Lock()) if one.key else nullcontext():
+            made = await store.create(_received(one, data), data, key=one.key)
     except Exception as error:
         status = next((_table[kind] for kind in type(error).__mro__ if kind in _table), None)
         if status is None:
