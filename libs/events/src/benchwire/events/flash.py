@@ -12,6 +12,13 @@ from benchwire.events.event import Artifact, Event
 
 ImageFormat = Literal["bin", "hex", "elf", "uf2"]
 
+# The door refuses what is beyond these; a flash agent that finds it in the log all the same takes the bound for it.
+HIGHEST_PRIORITY = 10
+MOST_RETRIES = 5
+LONGEST_S = 86_400.0
+LEAST_BYTES_PER_S = 64
+MOST_BYTES_PER_S = 1 << 40
+
 
 class FlashPart(msgspec.Struct, frozen=True, kw_only=True):
     """One of several files of a job, and where its first byte goes."""

@@ -21,6 +21,7 @@ from nats.errors import Error as NatsError
 from nats.js.api import ObjectInfo, ObjectMetaOptions, RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
 
+from benchwire.events import clock
 from benchwire.events.bus import ARTIFACTS, Bus
 from benchwire.events.follow import Message, held, pending_after
 
@@ -75,12 +76,6 @@ class _Subjects(msgspec.Struct):
     total: int = 0
 
 
-class _Clock(msgspec.Struct):
-    """The part of the server's answer about a stream that says what time it is there."""
-
-    ts: datetime
-
-
 class Objects:
     """Records and chunks, through one connection. Everything raises what NATS raises."""
 
@@ -89,8 +84,7 @@ class Objects:
 
     async def now(self) -> datetime:
         """What time it is where the messages get theirs."""
-        reply = await self._bus.nc.request(_INFO, b"", timeout=_INFO_TIMEOUT_S)
-        return msgspec.json.decode(reply.data, type=_Clock).ts.astimezone(UTC)
+        return await clock.of_stream(self._bus, _STREAM)
 
     async def record(self, name: str) -> Record:
         """What the store says of ``name``."""

@@ -21,18 +21,19 @@ MAX_HELD = 500
 
 
 async def deliveries(
-    bus: Bus, name: str, filter_: str, *, batch: int = 1, ack_wait_s: float = ACK_WAIT_S
+    bus: Bus, name: str, filter_: str, *, batch: int = 1, ack_wait_s: float = ACK_WAIT_S, max_held: int = MAX_HELD
 ) -> AsyncGenerator[Msg, None]:
     """The requests on ``filter_``, oldest first, each until it is acknowledged. ``name`` is the consumer's, and outlives the caller.
 
-    A worker holds up to ``batch`` requests that the caller has not asked for yet.
+    A worker holds up to ``batch`` requests that the caller has not asked for yet. All workers together have up to ``max_held`` that are
+    not acknowledged; what is asked for beyond that waits.
     """
     config = ConsumerConfig(
         durable_name=name,
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait=ack_wait_s,
         max_deliver=-1,
-        max_ack_pending=MAX_HELD,
+        max_ack_pending=max_held,
         filter_subject=filter_,
     )
     while True:

@@ -2,6 +2,10 @@
 
 from benchwire.events.event import Artifact, Event
 
+# As with flash jobs: the door refuses more, and a flash agent that finds more in the log takes the bound for it.
+LONGEST_CAPTURE_S = 86_400
+LARGEST_CAPTURE_BYTES = 1 << 30
+
 
 class SerialWritten(Event, frozen=True, kw_only=True, tag="serial_written"):
     """``data`` was sent to the board. ``by`` is the holder of the lease under which that was done, or who asked."""
