@@ -73,8 +73,17 @@ def stm32() -> Profile:
     return loaded("stm32f405")
 
 
-@pytest.fixture(params=profiles.simulated_names())
+# One simulator of each kind: QEMU, and a module of the boards' package. What the other profiles share with these is not looked at again.
+EACH_SIMULATOR = ("stm32f405", "esp32c3")
+
+
+@pytest.fixture(params=EACH_SIMULATOR)
 def profile(request: pytest.FixtureRequest) -> Profile:
+    return loaded(request.param)
+
+
+@pytest.fixture(params=profiles.simulated_names())
+def each_profile(request: pytest.FixtureRequest) -> Profile:
     return loaded(request.param)
 
 
@@ -224,10 +233,10 @@ async def test_warnings_are_told_and_fail_nothing(bench: Bench) -> None:
 
 
 async def test_ram_over_its_budget_is_told_with_the_number_of_bytes(
-    profile: Profile, best: Sandbox, tmp_path: Path
+    each_profile: Profile, best: Sandbox, tmp_path: Path
 ) -> None:
     source = '#include "board.h"\nstatic volatile char big[200000]; int main(void) { board_init(); return big[7]; }'
-    made = await Bench(profile, best, tmp_path).build({"main.c": source})
+    made = await Bench(each_profile, best, tmp_path).build({"main.c": source})
     assert not made.ok
     assert made.over_budget is not None
     assert re.match(r"D?RAM needs 20[1-9]\d\d\d bytes", made.over_budget)  # the array and a stack of 2, 4 or 8 KiB
@@ -242,13 +251,13 @@ async def test_flash_over_its_budget_is_told(bench: Bench) -> None:
     assert made.flash_bytes > made.flash_limit_bytes
 
 
-async def test_data_in_a_section_of_the_authors_own_has_its_value(
-    profile: Profile, best: Sandbox, tmp_path: Path
+async def test_every_profile_boots_with_its_own_linker_script_and_has_data_in_the_authors_own_sections(
+    each_profile: Profile, best: Sandbox, tmp_path: Path
 ) -> None:
     own = '__attribute__((section("calibration"))) volatile int factor = 5, zero = 0;\n'
-    body = 'uart_put_i32(factor); uart_put_i32(zero); uart_puts(" done\\r\\n");'
-    simulation = await Bench(profile, best, tmp_path).run(own + main_with(body), lambda output: "done" in output)
-    assert "50 done" in simulation.output
+    body = 'uart_put_i32(factor); uart_put_i32(zero); uart_puts(" done on " BOARD_NAME);'
+    simulation = await Bench(each_profile, best, tmp_path).run(own + main_with(body), lambda output: "done" in output)
+    assert f"BOOT\r\n50 done on {each_profile.name}" in simulation.output
 
 
 @pytest.mark.parametrize(
@@ -291,10 +300,10 @@ async def test_a_build_that_takes_too_long_is_stopped(bench: Bench) -> None:
 
 
 async def test_a_fault_is_a_crash_and_is_told_apart_from_the_output(
-    profile: Profile, sandbox: Sandbox, tmp_path: Path
+    each_profile: Profile, best: Sandbox, tmp_path: Path
 ) -> None:
     bad = main_with("delay_ms(1); __builtin_trap();")  # QEMU's nRF51 lets a store to nowhere pass
-    simulation = await Bench(profile, sandbox, tmp_path).run(bad)
+    simulation = await Bench(each_profile, best, tmp_path).run(bad)
     assert simulation.outcome is Outcome.CRASHED
     assert simulation.exit_code in {134, -6}
     assert "BOOT" in simulation.output

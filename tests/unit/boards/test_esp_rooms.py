@@ -135,7 +135,7 @@ def test_flash_survives_in_its_file_and_a_file_of_another_size_is_refused(tmp_pa
         assert nor.read(5, 4) == b"kept"
         assert nor.sha256() == before == hashlib.sha256(path.read_bytes()).hexdigest()
     path.write_bytes(b"short")
-    with pytest.raises(NorError, match="has 5 bytes"), Nor.open(path):
+    with pytest.raises(BoardError, match="has 5 bytes"), Nor.open(path):
         pass
 
 

@@ -76,13 +76,17 @@ def test_qemu_gets_no_semihosting_no_devices_and_its_own_fence() -> None:
 def test_an_image_is_flashed_where_the_chip_boots_from() -> None:
     stm32 = profiles.load("stm32f405")
     assert isinstance(stm32.driver, Pyocd)
-    assert stm32.driver.address == stm32.memory["FLASH"].origin
+    assert stm32.firmware_address == stm32.driver.address == stm32.memory["FLASH"].origin
     for name, offset in {"esp32": 0x1000, "esp32s3": 0, "esp32c3": 0}.items():
         profile = profiles.load(name)
         assert isinstance(profile.driver, Esptool)
         assert isinstance(profile.image, EspImage)
         assert (profile.driver.chip, profile.driver.offset) == (profile.image.chip, offset)
+        assert profile.firmware_address == offset
         assert profile.driver.flash_size in profile.image.arguments
+    rp2040 = profiles.load("rp2040")
+    assert isinstance(rp2040.driver, profiles.Uf2)
+    assert rp2040.firmware_address == rp2040.driver.address
 
 
 def test_a_missing_tool_is_said_with_its_package(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:

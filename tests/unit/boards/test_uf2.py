@@ -186,7 +186,10 @@ def test_beyond_the_end_of_the_chip_lies_its_beginning(rom: BootRom, flash: Flas
 
 def test_a_flash_file_of_another_size_is_refused(tmp_path: Path) -> None:
     (tmp_path / "small").write_bytes(b"x")
-    with pytest.raises(BoardError, match="has 1 bytes, and this board's flash 2097152"), Flash.open(tmp_path / "small"):
+    with (
+        pytest.raises(BoardError, match="has 1 bytes, and the flash of this board 2097152"),
+        Flash.open(tmp_path / "small"),
+    ):
         pass
 
 

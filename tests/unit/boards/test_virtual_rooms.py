@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
 import termios
@@ -14,6 +16,7 @@ import pytest
 
 from benchwire.boards.virtual.board import BoardError, ResetMode
 from benchwire.boards.virtual.control import MAX_PATH_BYTES, check_path, control_socket
+from benchwire.boards.virtual.flash_file import claimed, flash_cells
 from benchwire.boards.virtual.registry import BoardRecord, read_records, registered, serial_number_of
 from benchwire.boards.virtual.uart import Uart
 
@@ -75,6 +78,56 @@ def test_a_run_directory_that_does_not_exist_has_no_boards(tmp_path: Path) -> No
 
 def test_the_serial_number_follows_from_the_name() -> None:
     assert serial_number_of("b1") == serial_number_of("b1") != serial_number_of("b2")
+
+
+def test_a_registration_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "b1.board.json").touch()
+    with pytest.raises(msgspec.DecodeError, match=r"b1\.board\.json is no board's registration, remove it"):
+        read_records(tmp_path)
+
+
+def test_a_flash_file_is_claimed_by_one_board_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "of" / "b1.flash"
+    with claimed(path):
+        with pytest.raises(BoardError, match="already plugged in"), claimed(path):
+            pass
+        with flash_cells(path, 4096) as cells:
+            assert cells[:] == b"\xff" * 4096
+    with claimed(path):
+        pass
+
+
+@pytest.mark.parametrize("there", [b"", b"\xff" * 1000])
+def test_a_flash_file_that_was_broken_off_while_it_was_made_is_completed(tmp_path: Path, there: bytes) -> None:
+    path = tmp_path / "b1.flash"
+    path.write_bytes(there)
+    with flash_cells(path, 4096) as cells:
+        cells[:4] = b"kept"
+    with flash_cells(path, 4096) as cells:
+        assert cells[:] == b"kept" + b"\xff" * 4092
+
+
+def test_a_flash_file_of_another_size_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "b1.flash"
+    for there in (b"\xff" * 999 + b"\0", b"\xff" * 5000):
+        path.write_bytes(there)
+        with pytest.raises(BoardError, match=f"has {len(there)} bytes"), flash_cells(path, 4096):
+            pass
+        assert path.read_bytes() == there
+
+
+def test_a_disk_that_is_full_is_told_in_words_and_every_byte_is_taken_from_it_at_once(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    kept = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))  # writing fails here as it does on a full disk
+    try:
+        with pytest.raises(BoardError, match="b1 can't be made: "), flash_cells(tmp_path / "b1", 4096):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, kept)
+    with flash_cells(tmp_path / "b1", 1 << 20):
+        assert (tmp_path / "b1").stat().st_blocks * 512 >= 1 << 20
 
 
 def test_a_socket_path_that_is_too_long_is_refused_in_words() -> None:

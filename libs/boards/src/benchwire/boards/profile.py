@@ -186,6 +186,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return tuple(file for file in self.support if file.endswith((".c", ".s", ".S")))
 
     @property
+    def firmware_address(self) -> int:
+        """Where the board's firmware begins, as whatever flashes it counts: in the chip's flash for esptool, else in its memory."""
+        match self.driver:
+            case Esptool(offset=offset):
+                return offset
+            case Pyocd(address=address) | Uf2(address=address):
+                return address
+
+    @property
     def ram_limit_bytes(self) -> int:
         """All RAM that firmware may use, over all regions."""
         return sum(region.size_bytes for region in self.memory.values() if region.kind == "ram")

@@ -9,13 +9,16 @@ import re
 import resource
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
+import msgspec
+
 from benchwire.boards.virtual.board import Board, BoardError, BoardModule, Mounted, Networked, Place
 from benchwire.boards.virtual.control import check_path, control_socket
-from benchwire.boards.virtual.registry import BoardRecord, is_alive, read_records, registered, serial_number_of
+from benchwire.boards.virtual.flash_file import claimed
+from benchwire.boards.virtual.registry import BoardRecord, read_records, registered, serial_number_of
 from benchwire.boards.virtual.uart import Uart
 
 # Imported on demand: a board need not bring the other kinds' libraries.
@@ -33,13 +36,17 @@ BOARD_MODULES = {
 # The name is part of file names and of event subjects.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
+# How often a board sees whether it can still be found.
+LOOK_EVERY_S = 2.0
+
 PR_SET_PDEATHSIG = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one board until SIGTERM, SIGINT or an unplug fault; 0 is a clean end, 1 a board that could not start."""
+    """Run one board until SIGTERM, SIGINT or an unplug fault; 0 is a clean end, 1 a board that can't start, or can't go on."""
     arguments = _parse(argv)
     parent_pid = os.getppid()
+    code = 0
     try:
         if arguments.die_with_parent:
             die_with_parent(parent_pid)
@@ -47,24 +54,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A crashing emulator is an ordinary sight on a test bench; nobody wants its memory on disk.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         asyncio.run(run(place, dict(arguments.label)))
-    except BoardError as error:
-        print(f"benchwire-virtual-board: {error}", file=sys.stderr)  # noqa: T201 - a command's own output
-        return 1
-    return 0
+    except* (BoardError, OSError) as group:
+        # A group, because a board is several tasks, and any of them may find that the disk is full.
+        code = 1
+        for error in _leaves(group):
+            print(f"benchwire-virtual-board: {error}", file=sys.stderr)  # noqa: T201 - a command's own output
+    return code
 
 
 async def run(place: Place, labels: dict[str, str]) -> None:
-    """Plug the board in, serve until told to stop or unplugged, and leave nothing behind but its flash file."""
+    """Plug the board in, serve until told to stop or unplugged, and leave nothing behind but its flash file.
+
+    Raises `BoardError` (alone or in a group) when the board can't start or somebody took its registration away.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     module = cast("BoardModule", importlib.import_module(BOARD_MODULES[place.profile]))
-    with Uart.open(place.tty) as uart:
+    with claimed(place.flash_file), Uart.open(place.tty) as uart:
         async with module.open_board(place, uart) as board, control_socket(place.control, board):
             with registered(_record(place, board, labels), place.run_dir):
                 print(f"ready {place.name} tty={place.tty} probe={board.probe or '-'}", flush=True)  # noqa: T201
-                await _first_of(stop, board.unplugged)
+                found = await _found_until(place.record, stop, board.unplugged)
+    if not found:
+        raise BoardError(f"somebody removed {place.record}: nobody finds this board any more, and it ends")
 
 
 def die_with_parent(parent_pid: int) -> None:
@@ -114,8 +128,12 @@ def _place(arguments: argparse.Namespace) -> Place:
         current_uf2=arguments.current_uf2,
     )
     check_path(place.control)
-    for record in read_records(run_dir):
-        if record.name == place.name and is_alive(record.pid):
+    try:
+        records = read_records(run_dir)
+    except msgspec.DecodeError as error:
+        raise BoardError(str(error)) from error
+    for record in records:
+        if record.name == place.name:
             raise BoardError(
                 f"a board called {place.name} is already plugged in under {run_dir} (process {record.pid})"
             )
@@ -138,11 +156,23 @@ def _record(place: Place, board: Board, labels: dict[str, str]) -> BoardRecord:
     )
 
 
-async def _first_of(*events: asyncio.Event) -> None:
+async def _found_until(record: Path, *events: asyncio.Event) -> bool:
+    """Wait for the first of the events; False when the registration was gone before it came, perhaps with the whole directory."""
     waits = [asyncio.create_task(event.wait()) for event in events]
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        while not (await asyncio.wait(waits, timeout=LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED))[0]:
+            if not record.exists():  # noqa: ASYNC240 - one look at a local directory, for which a thread would cost more
+                return False
     finally:
         for wait in waits:
             wait.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
+    return True
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

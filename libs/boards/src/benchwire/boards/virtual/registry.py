@@ -56,6 +56,8 @@ def read_records(run_dir: Path) -> list[BoardRecord]:
             record = msgspec.json.decode(path.read_bytes(), type=BoardRecord)
         except FileNotFoundError:  # unplugged since the directory was listed
             continue
+        except msgspec.DecodeError as error:
+            raise msgspec.DecodeError(f"{path} is no board's registration, remove it: {error}") from error
         if is_alive(record.pid):
             records.append(record)
         else:

@@ -1,9 +1,8 @@
 """A virtual Cortex-M board: the chip, its debug probe, its serial port and its flash file, put together."""
 
 import asyncio
-import mmap
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from benchwire.boards.virtual.cortexm.faults import Faults
 from benchwire.boards.virtual.cortexm.l475.app import EmulatedApp
 from benchwire.boards.virtual.cortexm.probe import HOST, Probe, ProbeServer
 from benchwire.boards.virtual.cortexm.qemu import QemuApp
+from benchwire.boards.virtual.flash_file import flash_cells
 from benchwire.boards.virtual.uart import Uart
 
 
@@ -105,18 +105,3 @@ def app_of(chip: Description, uart: Uart, prints: Callable[[bytes], None], flash
     if chip.machine is None:
         return EmulatedApp(uart, prints)
     return QemuApp(chip, chip.machine, uart=uart, send=prints, flash_file=flash_file)
-
-
-@contextmanager
-def flash_cells(path: Path, size_bytes: int) -> Iterator[mmap.mmap]:
-    """The flash array, mapped from its file: what was programmed is in the file, however the process ends.
-
-    A new file is an erased flash; a file of another size is refused.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.stat().st_size == 0:
-        path.write_bytes(b"\xff" * size_bytes)
-    if path.stat().st_size != size_bytes:
-        raise BoardError(f"the flash file {path} has {path.stat().st_size} bytes, this chip's flash {size_bytes}")
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), size_bytes) as cells:
-        yield cells

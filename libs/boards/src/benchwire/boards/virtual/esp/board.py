@@ -18,7 +18,7 @@ from benchwire.boards.virtual.esp.chips import CHIPS, Chip
 from benchwire.boards.virtual.esp.faults import Faults
 from benchwire.boards.virtual.esp.loader import Loader, Reboot, RunRam
 from benchwire.boards.virtual.esp.network import reachable
-from benchwire.boards.virtual.esp.nor import Nor, NorError
+from benchwire.boards.virtual.esp.nor import Nor
 from benchwire.boards.virtual.esp.ram import Ram
 from benchwire.boards.virtual.registry import serial_number_of
 from benchwire.boards.virtual.uart import Uart
@@ -41,10 +41,7 @@ def mac_of(name: str) -> bytes:
 async def open_board(place: Place, uart: Uart) -> AsyncIterator["EspBoard"]:
     """Power the board up: it boots its flash. Raises `BoardError` when the flash file can't be its flash."""
     with ExitStack() as opened:
-        try:
-            nor = opened.enter_context(Nor.open(place.flash_file))
-        except (NorError, OSError) as error:
-            raise BoardError(f"the flash can't be opened: {error}") from error
+        nor = opened.enter_context(Nor.open(place.flash_file))
         chip = CHIPS[place.profile]
         # One thread, because the chip has one core; an app is always stopped before the next one starts.
         core = opened.enter_context(ThreadPoolExecutor(max_workers=1, thread_name_prefix="core"))

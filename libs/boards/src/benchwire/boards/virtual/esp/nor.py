@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from benchwire.boards.virtual.flash_file import flash_cells
+
 SIZE_BYTES = 4 * 1024 * 1024
 SECTOR_BYTES = 4096
 
@@ -36,14 +38,8 @@ class Nor:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator[Self]:
-        """The flash in the file `path`, made erased when there is none. Raises `NorError` for a file of another size."""
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"\xff" * SIZE_BYTES)
-        found_bytes = path.stat().st_size
-        if found_bytes != SIZE_BYTES:
-            raise NorError(f"{path} has {found_bytes} bytes; the flash of this board has {SIZE_BYTES}")
-        with path.open("r+b") as file, mmap.mmap(file.fileno(), SIZE_BYTES) as memory:
+        """The flash in the file `path`. Raises `BoardError` when it can't be one."""
+        with flash_cells(path, SIZE_BYTES) as memory:
             yield cls(memory)
 
     @classmethod

@@ -19,7 +19,8 @@ from benchwire.boards.virtual.rp2040.drive import LABEL, Drive
 from benchwire.boards.virtual.rp2040.flash import SIZE_BYTES, Flash
 from benchwire.boards.virtual.uart import Uart
 
-LOOK_EVERY_S = 0.02
+# How often the drive is looked at, while a host writes and when none has for a while.
+LOOK_EVERY_S, LOOK_AT_LEAST_EVERY_S = 0.02, 0.2
 SECTORS_AT_ONCE = 256
 REBOOT_AFTER_S = 0.5  # the ROM leaves its host some time to finish with the file
 BOOT_TAKES_S = 0.25
@@ -73,6 +74,7 @@ class Rp2040:
         self._resets = 0
         self._activity: asyncio.Task[None] | None = None
         self._bytes_per_s = 0
+        self._next_look_s = LOOK_EVERY_S
         self._bytes_left: int | None = None  # from the host, before the cable goes
         self._stale_since: float | None = None  # since when CURRENT.UF2 is not what the flash holds
         self._board_id = LABEL
@@ -209,7 +211,8 @@ class Rp2040:
         if self._current_uf2:
             self._show_current(changed=bool(sectors))
         busy_s = uf2.BLOCK_BYTES * len(sectors) / self._bytes_per_s if self._bytes_per_s else 0.0
-        await asyncio.sleep(max(busy_s, 0.0 if sectors else LOOK_EVERY_S))
+        await asyncio.sleep(max(busy_s, 0.0 if sectors else self._next_look_s))
+        self._next_look_s = LOOK_EVERY_S if sectors else min(self._next_look_s * 1.05, LOOK_AT_LEAST_EVERY_S)
 
     def _at_once(self) -> int:
         """Sectors that are taken before the board looks up; on a slow line those of a tenth of a second."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchwire.boards.uf2 import BLOCK_BYTES
+from benchwire.boards.virtual.board import BoardError
 
 LABEL = "RPI-RP2"
 CAPACITY_BYTES = 128 << 20
@@ -85,8 +86,11 @@ class Drive:
         return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
 
     def _look(self) -> None:
-        with os.scandir(self.path) as entries:
-            names = {entry.name for entry in entries} - self._own
+        try:
+            with os.scandir(self.path) as entries:
+                names = {entry.name for entry in entries} - self._own
+        except FileNotFoundError as error:
+            raise BoardError(f"somebody removed the drive {self.path}: the board ends") from error
         for name in self._seen.keys() - names:
             self._close(name)
         for name in names:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from benchwire.boards.rp2040 import SECTOR_BYTES
-from benchwire.boards.virtual.board import BoardError
+from benchwire.boards.virtual.flash_file import flash_cells
 
 SIZE_BYTES = 2 * 1024 * 1024
 PAGE_BYTES = 256
@@ -28,14 +28,8 @@ class Flash:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator[Self]:
-        """The flash in the file ``path``, made erased when there is none. Raises ``BoardError`` for a file of another size."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.write_bytes(b"\xff" * SIZE_BYTES)
-        found_bytes = path.stat().st_size
-        if found_bytes != SIZE_BYTES:
-            raise BoardError(f"the flash file {path} has {found_bytes} bytes, and this board's flash {SIZE_BYTES}")
-        with path.open("r+b") as file, mmap.mmap(file.fileno(), SIZE_BYTES) as cells:
+        """The flash in the file ``path``. Raises ``BoardError`` when it can't be one."""
+        with flash_cells(path, SIZE_BYTES) as cells:
             yield cls(cells)
 
     def read(self, offset: int, size_bytes: int) -> bytes:
