@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
+from email.message import Message
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import msgspec
 from litestar.exceptions import InternalServerException
@@ -24,8 +25,8 @@ from multipart import (  # type: ignore[import-untyped]
 
 MULTIPART = "multipart/form-data"
 OVERHEAD_BYTES = 256 << 10  # what may stand around the files: boundaries, headers, fields
-_MAX_FIELD_BYTES = 64 << 10
-_MAX_HEADER_BYTES = 32 << 10
+MAX_FIELD_BYTES = 64 << 10
+_MAX_HEADER_BYTES = 32 << 10  # a file's name of 4096 characters has up to 16 KiB
 _MAX_SEGMENTS = 128
 _WRITE_BYTES = 1 << 20
 
@@ -48,11 +49,27 @@ class NoRoom(OSError):
         super().__init__(f"what came in cannot be kept: {problem}")
 
 
-class FormFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of the form: the name of its field, its own name, and where its bytes are while the form is open."""
+class Part:
+    """A part of the form, before its bytes: the name of its field, and that of its file, if it is one."""
 
-    field: str
-    filename: str
+    def __init__(self, segment: MultipartSegment) -> None:
+        self.field: str = segment.name
+        self.header: Callable[[str], str | None] = segment.header
+        self.filename: str = segment.filename or _extended_filename(segment)
+
+
+Kind = Literal["file", "text", "passed over"]
+
+
+def kind_of(part: Part) -> Kind:
+    """What has the name of a file is one; all else is text."""
+    return "file" if part.filename else "text"
+
+
+class FormFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the form: its part, where its bytes are while the form is open, and their SHA-256 in hex."""
+
+    part: Part
     path: Path
     digest: str
     size_bytes: int
@@ -78,18 +95,24 @@ async def cleared(incoming: Path) -> None:
 
 @contextlib.asynccontextmanager
 async def received(
-    body: AsyncIterable[bytes], content_type: str, incoming: Path, *, limit_bytes: int
+    body: AsyncIterable[bytes],
+    content_type: str,
+    incoming: Path,
+    *,
+    limit_bytes: int,
+    kind_of: Callable[[Part], Kind] = kind_of,
 ) -> AsyncGenerator[Form, None]:
     """The form in ``body``; its files are in ``incoming`` for the time of the context, ``limit_bytes`` of them at most.
 
-    Raises ``BadForm``, ``FormTooLarge`` and ``NoRoom``.
+    ``kind_of`` says of each part, before its bytes come, what it is; what it raises ends the upload there. Raises ``BadForm``,
+    ``FormTooLarge`` and ``NoRoom``.
     """
     kind, options = parse_options_header(content_type)
     if kind != MULTIPART or not options.get("boundary"):
         raise BadForm(f"send {MULTIPART}, with its boundary")
-    taking = _Taking(incoming, limit_bytes)
+    taking = _Taking(incoming, limit_bytes, kind_of)
     try:
-        with _in_words():
+        with in_words():
             with PushMultipartParser(
                 options["boundary"], max_header_size=_MAX_HEADER_BYTES, max_segment_count=_MAX_SEGMENTS, strict=True
             ) as parser:
@@ -109,7 +132,7 @@ class _Sink:
     """A temporary file that knows the digest of what was written to it."""
 
     def __init__(self, incoming: Path) -> None:
-        number, name = tempfile.mkstemp(dir=incoming, prefix="form-")
+        number, name = tempfile.mkstemp(dir=incoming, prefix="upload-")
         self.path = Path(name)
         self._file: BinaryIO = open(number, "wb", buffering=0)  # noqa: SIM115, PTH123 - closed by close()
         self._hashed = hashlib.sha256()
@@ -145,28 +168,35 @@ class _Sink:
 class _Taking:
     """The form as it comes in: files go to sinks, short fields stay here."""
 
-    def __init__(self, incoming: Path, limit_bytes: int) -> None:
+    def __init__(self, incoming: Path, limit_bytes: int, kind_of: Callable[[Part], Kind]) -> None:
         self._incoming = incoming
         self._limit_bytes = limit_bytes
+        self._kind_of = kind_of
         self._size_bytes = 0
         self._fields: list[tuple[str, bytearray]] = []
-        self._files: list[tuple[MultipartSegment, _Sink]] = []
-        self._is_file = False
+        self._files: list[tuple[Part, _Sink]] = []
+        self._kind: Kind = "text"
+        self._field = ("", bytearray())
 
     async def take(self, event: MultipartSegment | bytes | bytearray | None) -> None:
         if isinstance(event, MultipartSegment):
-            self._is_file = bool(event.filename)
-            if self._is_file:
-                self._files.append((event, await asyncio.to_thread(_Sink, self._incoming)))
-            else:
-                self._fields.append((event.name, bytearray()))
+            await self._begin(Part(event))
         elif event is None:
-            if self._is_file:
+            if self._kind == "file":
                 await self._files[-1][1].flushed()
-        elif self._is_file:
+        elif self._kind == "file":
             await self._write(bytes(event))
         else:
             self._add(bytes(event))
+
+    async def _begin(self, part: Part) -> None:
+        self._kind = self._kind_of(part)
+        if self._kind == "file":
+            self._files.append((part, await asyncio.to_thread(_Sink, self._incoming)))
+        else:
+            self._field = (part.field, bytearray())
+            if self._kind == "text":
+                self._fields.append(self._field)
 
     async def _write(self, piece: bytes) -> None:
         self._size_bytes += len(piece)
@@ -175,16 +205,16 @@ class _Taking:
         await self._files[-1][1].write(piece)
 
     def _add(self, piece: bytes) -> None:
-        name, value = self._fields[-1]
+        name, value = self._field
         value += piece
-        if len(value) > _MAX_FIELD_BYTES:
-            raise BadForm(f"the field {name[:60]!r} may have {_MAX_FIELD_BYTES} bytes at most")
+        if len(value) > MAX_FIELD_BYTES:
+            raise BadForm(f"the field {name[:60]!r} may have {MAX_FIELD_BYTES} bytes at most")
 
     def form(self) -> Form:
         files = [
-            FormFile(field=segment.name, filename=segment.filename, path=sink.path, digest=sink.digest, size_bytes=sink.size_bytes)
-            for segment, sink in self._files
-        ]  # fmt: skip
+            FormFile(part=part, path=sink.path, digest=sink.digest, size_bytes=sink.size_bytes)
+            for part, sink in self._files
+        ]
         return Form([(name, _text(name, value)) for name, value in self._fields], files)
 
     def remove(self) -> None:
@@ -199,8 +229,16 @@ def _text(name: str, value: bytearray) -> str:
         raise BadForm(f"the field {name[:60]!r} is not UTF-8") from None
 
 
+def _extended_filename(segment: MultipartSegment) -> str:
+    """``filename*=UTF-8''…``: RFC 7578 forbids it in forms, and some clients send it all the same; the parser passes it over."""
+    read = Message()
+    read["Content-Disposition"] = segment.header("Content-Disposition", "")
+    return read.get_filename("")
+
+
 @contextlib.contextmanager
-def _in_words() -> Iterator[None]:
+def in_words() -> Iterator[None]:
+    """Says what goes wrong with a body that comes in, or with the disk it goes to, as ``BadForm`` and ``NoRoom``."""
     try:
         yield
     except ParserLimitReached as error:

@@ -23,9 +23,9 @@ from benchwire.documents.commands import Received
 from benchwire.documents.errors import STATUS, BadUpload, UploadTooLarge
 from benchwire.documents.names import safe_content_type, safe_filename
 from benchwire.documents.store import Store
-from benchwire.documents.upload import in_words
 from benchwire.documents.wire import BulkLine, BulkResult
 from benchwire.web.errors import DEFAULTS
+from benchwire.web.forms import in_words
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Results:
 async def taken(body: AsyncIterable[bytes], store: Store) -> Results:
     """Makes a document of each line of ``body``, several at a time; what became of them.
 
-    Raises ``BadUpload`` when a line is too long or the client went away, and ``DiskFull``; the documents of the lines before stand.
+    Raises ``BadUpload`` when a line is too long, ``BadForm`` when the client went away, and ``NoRoom``; the documents of the lines before stand.
     """
     with in_words():
         return await _taken(body, store)

@@ -1,6 +1,7 @@
 """What can go wrong with a document, said so that a person can act on it."""
 
 from benchwire.events.blobs import BlobMissing, DigestMismatch
+from benchwire.web.forms import BadForm, FormTooLarge, NoRoom
 
 
 class DocumentError(Exception):
@@ -39,13 +40,6 @@ class UploadTooLarge(DocumentError):
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(f"a document may have {limit_bytes} bytes at most")
-
-
-class DiskFull(DocumentError):
-    """The upload could not be kept on disk until it is in the store."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"the upload could not be written to disk: {reason}")
 
 
 class BadDigest(DocumentError):
@@ -134,7 +128,9 @@ STATUS: dict[type[Exception], int] = {
     Changed: 412,
     LinkTargetNotFound: 404,
     LinkNotFound: 404,
-    DiskFull: 507,
+    BadForm: 400,
+    FormTooLarge: 413,
+    NoRoom: 507,
     QuotaExceeded: 507,
     DocumentError: 400,
     BlobMissing: 404,

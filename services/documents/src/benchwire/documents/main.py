@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from benchwire.documents import app, upload
+from benchwire.documents import app
 from benchwire.documents.cache import Cache
 from benchwire.documents.captures import Captures
 from benchwire.documents.commands import Limits
@@ -22,7 +22,7 @@ from benchwire.events.log import Log
 from benchwire.events.presence import Presence, Present
 from benchwire.events.projection import Projection
 from benchwire.events.settings import load
-from benchwire.web import access
+from benchwire.web import access, forms
 from benchwire.web.callers import Callers
 from benchwire.web.cors import cors
 from benchwire.web.observed import Observed
@@ -63,7 +63,7 @@ async def serving(settings: Settings, on_ready: Callable[[int], None] = lambda _
             on_ready(port)
 
         async with callers.followed(), projection.running():
-            await upload.cleared(store.incoming)  # the file's lock is ours, so nobody else is writing there
+            await forms.cleared(store.incoming)  # the file's lock is ours, so nobody else is writing there
             await cache.load()
             await indexer.opened()
             async with Presence(bus).announced(present), asyncio.TaskGroup() as tasks:

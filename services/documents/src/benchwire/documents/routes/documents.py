@@ -12,6 +12,7 @@ from benchwire.documents.queries import Found
 from benchwire.documents.search.indexer import Indexer
 from benchwire.documents.store import Store
 from benchwire.web.described import Body, described
+from benchwire.web.forms import OVERHEAD_BYTES
 from benchwire.web.tokens import Scope
 
 MAX_LIMIT = 1000
@@ -29,7 +30,7 @@ async def create_document(request: HttpRequest, store: NamedDependency[Store]) -
     what the bytes of the file have to be. ``expires_at`` is until when the document is kept. Repeated with the same ``Idempotency-Key``, it
     answers with the document of the first time.
     """
-    if (request.content_length or 0) > store.max_bytes + upload.FORM_OVERHEAD_BYTES:
+    if (request.content_length or 0) > store.max_bytes + OVERHEAD_BYTES:
         raise errors.UploadTooLarge(store.max_bytes)
     await store.check_quota()
     key = request.headers.get("idempotency-key") or None
