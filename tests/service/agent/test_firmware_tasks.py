@@ -15,6 +15,7 @@ import pytest
 from benchwire.events.blobs import Blobs
 from benchwire.events.bus import Bus
 from benchwire.events.catalog import filter_of
+from benchwire.events.clock import Clock
 from benchwire.events.device import DeviceAttached, DeviceLeased, DeviceReleased
 from benchwire.events.event import Artifact, Event
 from benchwire.events.flash import FlashCancelRequested, FlashCompleted, FlashFailed, FlashRequested
@@ -281,7 +282,7 @@ class Host:
         with tempfile.TemporaryDirectory() as directory:
             projection = Projection(self.bus, Path(directory) / "projection.sqlite", schema("lab-1"))
             async with projection.running():
-                granting = Granting(self.log, projection, "lab-1")
+                granting = Granting(self.log, projection, "lab-1", Clock(self.bus))
                 projection.on_commit(granting.heard)
                 await granting.run()
 

@@ -6,6 +6,7 @@ import os
 import random
 import select
 import socket
+import struct
 import termios
 import threading
 import tty
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import serial
 from serial import rfc2217
 
 from benchwire.events.bus import LIVE, Bus
@@ -301,6 +303,28 @@ async def test_a_port_behind_a_socket_is_read_written_and_taken_again() -> None:
             await writer.wait_closed()
             await eventually(lambda: not console.is_open)
     assert [line.number for line in lines] == [1, 2]
+
+
+async def test_a_connection_that_was_reset_is_closed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    connections: list[socket.socket] = []
+    made = serial.serial_for_url
+
+    def kept(*values: Any, **named: Any) -> Any:
+        device: Any = made(*values, **named)
+        connections.append(device._socket)
+        return device
+
+    monkeypatch.setattr(serial, "serial_for_url", kept)
+    gone = asyncio.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        port = await ports.opened(url, 115200, lambda _: None, lambda _: gone.set())
+        other, _ = server.accept()
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # its close is a reset
+        other.close()
+        await asyncio.wait_for(gone.wait(), 30)
+        port.close()
+        await eventually(lambda: connections[0].fileno() == -1)
 
 
 class Bridge:

@@ -316,6 +316,41 @@ async def test_a_board_is_asked_once_per_plugging_and_never_while_somebody_has_i
     assert facts == ["DeviceAttached", "DeviceIdentified", "DeviceDetached", "DeviceAttached", "DeviceIdentified"]
 
 
+async def test_a_board_that_was_leased_while_others_were_asked_is_left_alone(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    refused: list[str] = []
+
+    async def answer(board: Board) -> Answer:
+        asked.append(board.device.name)
+        await answered.wait()
+        return Answer(chip="STM32F405/407", profiles=["stm32f405"])
+
+    async def refusal(device: str, *, lease_id: str | None = None) -> FlashError | None:
+        if device in leased:
+            refused.append(device)
+            return await nobody(device)
+        return None
+
+    monkeypatch.setattr(identifying, "_answer_of", answer)
+    monkeypatch.setattr(identifying, "AT_ONCE", 1)
+    leased: list[str] = []
+    answered = asyncio.Event()
+    found = [Device(name=name, driver="pyocd", probe=name, vid="0483", pid="374b", instance=name) for name in "ab"]
+    async with watched(log, Source("debug probes", lambda: found, 0.05)) as inventory:
+        asking = Identifying(log, HOST, inventory, refusal, automatic=True)
+        first = asyncio.create_task(asking._once(cast("Board", inventory.board("a"))))
+        await eventually(lambda: asked)
+        async with at_work(asking._once(cast("Board", inventory.board("b")))):
+            await eventually(lambda: asking._few._waiters)
+            leased.append("b")
+            answered.set()
+            await first
+            await eventually(lambda: refused)
+    assert asked == ["a"]
+
+
 async def test_what_is_said_of_a_board_changes_only_when_nobody_works_on_it_and_a_drive_leaves_when_it_is_done(
     log: Log,
 ) -> None:

@@ -188,11 +188,9 @@ class Lab:
         await self.request_of(board, profile, artifact, job_id, **fields)
 
     async def request_of(self, board: str, profile: str, artifact: Artifact, job_id: str, **fields: Any) -> None:
-        driver = profiles.load(profile).driver
-        address = driver.address if isinstance(driver, profiles.Pyocd) else driver.offset
         request = flash.FlashRequested(
             timestamp=datetime.now(UTC), host=HOST, job_id=job_id, device=board, image=artifact, profile=profile,
-            **{"address": address, **fields},
+            **{"address": profiles.load(profile).firmware_address, **fields},
         )  # fmt: skip
         await self.log.append(request)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from benchwire.events import child, codec, nats_server
 from benchwire.events.blobs import Blobs
@@ -40,6 +41,7 @@ from benchwire.events.lease import LeaseRequested
 from benchwire.events.live import FlashProgress
 from benchwire.events.log import Log
 from benchwire.events.presence import Presence
+from benchwire.events.serial import CaptureRequested
 from benchwire.events.testing.eventually import eventually
 
 pytestmark = pytest.mark.skipif(shutil.which("setpriv") is None, reason="not installed: setpriv")
@@ -337,3 +339,27 @@ async def test_a_host_that_starts_again_takes_up_its_queue_and_its_leases(lab: L
     order = [one.job_id for one in ends]
     assert order == ["job_1", "job_3", "job_2", "job_4"]
     assert len(await lab.facts(DeviceLeased)) == 1
+
+
+async def test_what_nobody_could_answer_in_the_log_stops_nothing(lab: Lab) -> None:
+    async with lab.board() as agent:
+        await lab.line_speed("b", 0)
+        image = await Blobs(lab.bus).put(SMALL, name="data.bin")
+        job = FlashRequested(
+            timestamp=now(), host=HOST, job_id="no.token", device="b", image=image, address=DATA_AT, priority=2**80
+        )
+        capture = CaptureRequested(
+            timestamp=now(), host=HOST, capture_id="no.token", device="b", for_s=1e300, max_bytes=2**70
+        )
+        lease = LeaseRequested(timestamp=now(), lease_id="no.token", holder="x", for_s=1e300, wait_until=now())
+        for subject, event in (
+            (f"bench.flash.{HOST}.x.requested", job),
+            (f"bench.flash.{HOST}.y.requested", replace(job, job_id="y", device="no token")),
+            (f"bench.capture.{HOST}.x.requested", capture),
+            ("bench.lease.x.requested", lease),
+        ):
+            await lab.bus.js.publish(subject, codec.encode(event))
+        await lab.log.append(replace(job, job_id="fast", retries=2**62, max_bytes_per_s=10**400))
+        await lab.fact(FlashCompleted, job_id="fast")
+        assert await lab.lease("l")
+        assert agent.returncode is None

@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
-from benchwire.events import catalog
+from benchwire.events import catalog, clock
 from benchwire.events.bus import Bus
+from benchwire.events.clock import Clock
 from benchwire.events.device import DeviceAttached, DeviceDetached, DeviceLeased, DeviceReleased
 from benchwire.events.event import Artifact, Event
 from benchwire.events.flash import FlashCancelled, FlashRequested
@@ -47,7 +48,7 @@ class Lab:
         path = self._directory / f"{name}-{next(self._runs)}.sqlite"
         projection = Projection(self.bus, path, schema(name))
         async with projection.running():
-            granting = Granting(self.log, projection, name)
+            granting = Granting(self.log, projection, name, Clock(self.bus))
             projection.on_commit(granting.heard)
             running = asyncio.create_task(granting.run())
             try:
@@ -161,6 +162,25 @@ async def test_a_lease_runs_out_unless_it_is_renewed_and_then_the_next_one_has_t
         assert ended.reason == "expired"
         assert ended.timestamp >= later
         await lab.leased("l2")
+
+
+async def test_a_host_whose_clock_is_wrong_ends_no_lease_before_its_time(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(hours=1)
+
+    monkeypatch.setattr(clock, "datetime", Ahead)
+    await lab.attach("d")
+    async with lab.host():
+        await lab.ask("l1", for_s=600.0)
+        first = await lab.leased("l1")
+        assert now() < first.expires_at < now() + timedelta(seconds=660)
+        await lab.ask("short", wait_s=0.5)
+        assert isinstance(await lab.ended("short"), LeaseWithdrawn)  # it has looked again since
+        assert await lab.facts(DeviceReleased) == []
 
 
 async def test_who_waits_in_vain_leaves_the_queue_and_who_left_it_is_passed_over(lab: Lab) -> None:

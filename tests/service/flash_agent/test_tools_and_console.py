@@ -1,6 +1,7 @@
 """Flash tools that hang, with the real thing on their other end."""
 
 import asyncio
+import fcntl
 import os
 import socket
 import tty
@@ -94,6 +95,16 @@ async def test_a_port_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) ->
             await to_the_end(tool)
     assert tool.flash_state == "untouched"
     assert refused.value.code in ("connect_failed", "connection_lost")
+
+
+async def test_a_port_that_another_program_has_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with plugged(tmp_path / "tty") as pty, pty.link.open("rb", buffering=0) as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        order = EsptoolOrder(segments=[Segment(0, 4)], port=str(pty.link), before="no-reset")
+        async with working(order, b"1234") as tool:
+            with pytest.raises(ToolFailed, match=r"another program has .*tty open; close it") as refused:
+                await to_the_end(tool)
+    assert (refused.value.code, tool.flash_state) == ("connect_failed", "untouched")
 
 
 async def test_a_tool_that_is_killed_says_what_killed_it(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 """What a capture keeps, and when it has enough."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from benchwire.events.event import Artifact
 from benchwire.events.patterns import BadPattern
 from benchwire.events.serial import CaptureFailed, CaptureFinished, CaptureRequested, CaptureStopRequested
 from benchwire.events.testing.samples import AT
-from benchwire.flash_agent import capture
+from benchwire.flash_agent import capture, spool
 from benchwire.flash_agent.capture import NEW, Collector
 
 ASKED = CaptureRequested(
@@ -70,3 +72,22 @@ def test_a_request_that_nobody_took_in_its_time_is_too_late() -> None:
 
 def test_a_file_is_called_after_its_board_and_time() -> None:
     assert capture.name_of(ASKED) == f"d-{AT:%Y%m%dT%H%M%SZ}.log"
+
+
+def test_limits_that_are_out_of_bounds_in_the_log_are_taken_for_the_bound() -> None:
+    endless = capture.bounded(replace(ASKED, for_s=1e300, max_bytes=2**62))
+    assert (endless.for_s, endless.max_bytes) == (86_400, 1 << 30)
+    assert not capture.is_too_late(endless, AT, AT + timedelta(hours=24))
+    nothing = capture.bounded(replace(ASKED, for_s=-1.0, max_bytes=-1))
+    assert (nothing.for_s, nothing.max_bytes) == (0.0, 1)
+
+
+def test_a_spool_leaves_nothing_behind_also_of_a_note_that_could_not_be_written(tmp_path: Path) -> None:
+    one = spool.Spool(tmp_path, spool.Note(ASKED))
+    one.begin()
+    (tmp_path / "cap_1.new").touch()  # as a full disk leaves it
+    one.remove()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "cap_2.new").touch()
+    assert spool.left_in(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []

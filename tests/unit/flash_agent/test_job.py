@@ -201,9 +201,9 @@ def test_a_job_that_somebody_cancels_gives_their_reason_and_not_that_of_a_limit(
 
 
 def test_the_newest_limit_that_was_asked_for_holds() -> None:
-    throttle = flash.FlashThrottleRequested(timestamp=NOW, host="lab-1", job_id="job_1", max_bytes_per_s=9)
-    assert given(replace(REQUESTED, max_bytes_per_s=5)).max_bytes_per_s == 5
-    assert given(replace(REQUESTED, max_bytes_per_s=5), throttle).max_bytes_per_s == 9
+    throttle = flash.FlashThrottleRequested(timestamp=NOW, host="lab-1", job_id="job_1", max_bytes_per_s=900)
+    assert given(replace(REQUESTED, max_bytes_per_s=500)).max_bytes_per_s == 500
+    assert given(replace(REQUESTED, max_bytes_per_s=500), throttle).max_bytes_per_s == 900
     assert given(REQUESTED, throttle, replace(throttle, max_bytes_per_s=None)).max_bytes_per_s is None
 
 
@@ -235,3 +235,26 @@ def test_a_second_request_for_the_same_job_changes_nothing() -> None:
     under_way = given(REQUESTED, STARTED)
     assert job.evolve(under_way, REQUESTED) == under_way
     assert under_way.status is Status.FLASHING
+
+
+@pytest.mark.parametrize(
+    ("asked", "taken"),
+    [
+        ({"priority": 2**63, "retries": 2**62}, {"priority": 10, "retries": 5}),
+        ({"priority": -(2**70), "retries": -1}, {"priority": -10, "retries": 0}),
+        ({"timeout_s": 1e300, "max_bytes_per_s": 0}, {"timeout_s": 86_400.0, "max_bytes_per_s": 64}),
+        ({"max_bytes_per_s": 10**400}, {"timeout_s": None, "max_bytes_per_s": 1 << 40}),
+        ({}, {"priority": 0, "retries": 0, "timeout_s": None, "max_bytes_per_s": None}),
+    ],
+)
+def test_what_is_out_of_bounds_in_the_log_is_taken_for_the_bound(
+    asked: dict[str, object], taken: dict[str, object]
+) -> None:
+    bounded = job.bounded(replace(REQUESTED, **asked))
+    assert {name: getattr(bounded, name) for name in taken} == taken
+
+
+def test_a_limit_that_no_tool_can_keep_is_taken_for_the_bound_also_when_it_is_changed() -> None:
+    throttle = flash.FlashThrottleRequested(timestamp=NOW, host="lab-1", job_id="job_1", max_bytes_per_s=-5)
+    assert given(replace(REQUESTED, max_bytes_per_s=10**400)).max_bytes_per_s == flash.MOST_BYTES_PER_S
+    assert given(REQUESTED, throttle).max_bytes_per_s == flash.LEAST_BYTES_PER_S

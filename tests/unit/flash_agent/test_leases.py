@@ -12,7 +12,7 @@ from sqlite_utils import Database
 
 from benchwire.events import catalog
 from benchwire.events.device import DeviceAttached, DeviceDetached, DeviceIdentified, DeviceLeased, DeviceReleased
-from benchwire.events.event import Artifact, Event
+from benchwire.events.event import Artifact, Event, IllegalToken
 from benchwire.events.flash import FlashCompleted, FlashFailed, FlashRequested
 from benchwire.events.lease import LeaseEvent, LeaseOffered, LeaseRequested, LeaseWithdrawn
 from benchwire.events.log import Recorded
@@ -394,3 +394,29 @@ def test_alike_requests_are_served_in_the_order_in_which_they_were_made(steps: l
     asks = [one.lease_id for one in lab.log if isinstance(one, LeaseRequested)]
     assert offers == [one for one in asks if one in offers]
     lab.settle()
+
+
+def test_a_job_of_any_priority_keeps_its_board_busy() -> None:
+    job = FlashRequested(timestamp=NOW, host="h", job_id="j", device="d", image=IMAGE, address=0, priority=2**80)
+    [board] = after([attached(), job]).boards
+    assert board.busy
+
+
+@pytest.mark.parametrize("event", [asked("not.a.token"), attached("not a token")])
+def test_what_is_called_by_no_name_of_which_a_fact_could_be_written_is_put_aside(event: Event) -> None:
+    host = Host()
+    with pytest.raises(IllegalToken):
+        host.see(1, event)
+    assert (host.standing().waiting, host.standing().boards) == ([], [])
+
+
+def test_a_holder_of_any_length_fits_into_the_facts_about_the_lease() -> None:
+    holder = "x" * 1_000_000
+    request = asked("l", holder=holder)
+    fact = lease.next_fact(after([attached(), request, offered("l")]), NOW)
+    assert isinstance(fact, DeviceLeased)
+    assert (holder.startswith(fact.holder), len(fact.holder)) == (True, lease.MAX_WORDS)
+    reason = LeaseWithdrawn(timestamp=NOW, lease_id="l", reason=holder)
+    fact = lease.next_fact(after([attached(), request, offered("l"), fact, reason]), NOW)
+    assert isinstance(fact, DeviceReleased)
+    assert len(fact.reason or "") == lease.MAX_WORDS

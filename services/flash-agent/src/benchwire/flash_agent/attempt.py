@@ -139,7 +139,9 @@ class Attempt:
             finally:
                 self.flash_state = tool.flash_state
                 watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
+                [fault] = await asyncio.gather(watching, return_exceptions=True)
+                if isinstance(fault, Exception):
+                    log.error("%s: wishes were no longer heard", self._job_id, exc_info=fault)
 
     async def _on(self, saying: Saying, tool: Tool) -> None:
         match saying:

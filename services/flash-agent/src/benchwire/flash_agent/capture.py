@@ -6,7 +6,14 @@ import msgspec
 
 from benchwire.events.event import Artifact, Event
 from benchwire.events.patterns import Pattern
-from benchwire.events.serial import CaptureFailed, CaptureFinished, CaptureRequested, CaptureStopRequested
+from benchwire.events.serial import (
+    LARGEST_CAPTURE_BYTES,
+    LONGEST_CAPTURE_S,
+    CaptureFailed,
+    CaptureFinished,
+    CaptureRequested,
+    CaptureStopRequested,
+)
 from benchwire.flash_agent.lines import LineSplitter, text_of
 
 TYPES: tuple[type[Event], ...] = (CaptureRequested, CaptureStopRequested, CaptureFinished, CaptureFailed)
@@ -24,6 +31,15 @@ class Capture(msgspec.Struct, frozen=True):
 
 
 NEW = Capture()
+
+
+def bounded(asked: CaptureRequested) -> CaptureRequested:
+    """``asked`` with its limits within their bounds, whoever wrote it."""
+    return msgspec.structs.replace(
+        asked,
+        for_s=min(max(asked.for_s, 0.0), LONGEST_CAPTURE_S),
+        max_bytes=min(max(asked.max_bytes, 1), LARGEST_CAPTURE_BYTES),
+    )
 
 
 def evolve(state: Capture, event: Event) -> Capture:

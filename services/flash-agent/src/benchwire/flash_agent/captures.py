@@ -19,8 +19,9 @@ from nats.errors import Error as NatsError
 from benchwire.events import cancels, codec, queue
 from benchwire.events.blobs import Blobs
 from benchwire.events.bus import STREAM, Bus
-from benchwire.events.catalog import filter_of
-from benchwire.events.event import Artifact, Event
+from benchwire.events.catalog import filter_of, subject_of
+from benchwire.events.clock import Clock
+from benchwire.events.event import Artifact, Event, IllegalToken, token
 from benchwire.events.follow import follow
 from benchwire.events.log import Contended, Log, LogUnavailable
 from benchwire.events.patterns import BadPattern
@@ -55,15 +56,16 @@ class Held(msgspec.Struct):
 
 
 class Captures:
-    """Those of one host; ``directory`` is where spools lie."""
+    """Those of one host; ``directory`` is where spools lie, ``clock`` that of the log, which says when a capture was asked for."""
 
-    def __init__(self, bus: Bus, log_: Log, inventory: Inventory, host: str, directory: Path) -> None:
+    def __init__(self, bus: Bus, log_: Log, inventory: Inventory, host: str, *, directory: Path, clock: Clock) -> None:
         self._bus = bus
         self._log = log_
         self._blobs = Blobs(bus)
         self._inventory = inventory
         self._host = host
         self._directory = directory
+        self._clock = clock
         self._held: dict[str, Held] = {}
 
     async def run(self) -> None:
@@ -93,16 +95,12 @@ class Captures:
                             held.stop()
 
     async def _take(self, delivery: Msg, tasks: asyncio.TaskGroup) -> None:
-        try:
-            event = codec.decode(delivery.data, delivery.headers)
-        except codec.Malformed as error:
-            log.warning("a request that cannot be read is left alone: %s", error)
-            event = codec.Unknown("", 1, b"")
-        if not isinstance(event, CaptureRequested):
+        asked = _asked(delivery)
+        if asked is None:
             await _settled(delivery.term)
-        elif event.capture_id not in self._held:
-            self._held[event.capture_id] = held = Held()
-            tasks.create_task(self._see_through(event, held, delivery), name=event.capture_id)
+        elif asked.capture_id not in self._held:
+            self._held[asked.capture_id] = held = Held()
+            tasks.create_task(self._see_through(capture.bounded(asked), held, delivery), name=asked.capture_id)
 
     async def _see_through(self, asked: CaptureRequested, held: Held, delivery: Msg) -> None:
         try:
@@ -110,6 +108,7 @@ class Captures:
         except Exception as error:
             log.exception("capture %s met a fault of the flash agent itself", asked.capture_id)
             await self._fail(asked, f"fault of the flash agent: {error!r}")
+            await _settled(delivery.ack)
         finally:
             del self._held[asked.capture_id]
 
@@ -134,7 +133,7 @@ class Captures:
 
     def _collector(self, asked: CaptureRequested, received_at: datetime) -> Collector:
         """Raises ``_Impossible`` and ``BadPattern``."""
-        if capture.is_too_late(asked, received_at.astimezone(UTC), _now()):
+        if capture.is_too_late(asked, received_at.astimezone(UTC), self._clock.now()):
             raise _Impossible(f"no flash agent was there on {self._host} in that time")
         if len(self._held) > MOST_CAPTURES:
             raise _Impossible(f"{self._host} has {MOST_CAPTURES} captures under way; stop one, or wait")
@@ -254,6 +253,20 @@ class Captures:
 
 class _Impossible(Exception):
     """It cannot begin; the sentence says why."""
+
+
+def _asked(delivery: Msg) -> CaptureRequested | None:
+    """The request in a delivery; None when it is none, or none of which anything could be told."""
+    try:
+        event = codec.decode(delivery.data, delivery.headers)
+        if isinstance(event, CaptureRequested):
+            subject_of(event)  # whoever writes to the log himself may put anything into a name
+            token(event.device, "device")
+            return event
+        log.warning("a request of a kind that this version does not know is left alone")
+    except (codec.Malformed, IllegalToken) as error:
+        log.warning("a request that cannot be read is left alone: %s", error)
+    return None
 
 
 async def _settled(settle: Callable[[], Awaitable[None]]) -> None:

@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from nats.errors import Error as NatsError
 
 from benchwire.events import catalog
+from benchwire.events.clock import Clock
 from benchwire.events.event import Event
 from benchwire.events.flash import FlashRequested
 from benchwire.events.log import Contended, Expected, Log, LogUnavailable, Recorded
@@ -18,7 +19,7 @@ from benchwire.flash_agent.errors import LeasedToAnother
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN_S = 60.0  # a clock may be set
+LOOK_AGAIN_S = 60.0  # a machine may have slept
 TRY_AGAIN_S = 0.5
 
 
@@ -26,11 +27,12 @@ class Granting:
     """Decides on the rows of the projection, and writes each fact only if nothing was said about the same lease or board since.
 
     So of all hosts that have a board for a request one gives it, and what was left between two facts by an agent that was killed is
-    completed by the next.
+    completed by the next. The ``clock`` is the log's, which also says from when on a lease lasts; it is looked at here, and kept right.
     """
 
-    def __init__(self, log_: Log, projection: Projection, host: str) -> None:
+    def __init__(self, log_: Log, projection: Projection, host: str, clock: Clock) -> None:
         self._log = log_
+        self._clock = clock
         self._projection = projection
         self._host = host
         self._still = asyncio.Lock()
@@ -46,6 +48,8 @@ class Granting:
         while True:
             self._news.clear()
             try:
+                if self._clock.age_s >= LOOK_AGAIN_S:
+                    await self._clock.look()
                 due_at = await self._look()
             except (LogUnavailable, ProjectionBehind, NatsError, OSError, TimeoutError) as error:
                 self._looked.clear()  # a fact may have landed that is not in the rows
@@ -53,7 +57,7 @@ class Granting:
                 await asyncio.sleep(TRY_AGAIN_S)
                 continue
             self._looked.set()
-            left_s = LOOK_AGAIN_S if due_at is None else (due_at - _now()).total_seconds()
+            left_s = LOOK_AGAIN_S if due_at is None else (due_at - self._clock.now()).total_seconds()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(max(left_s, 0.0), LOOK_AGAIN_S)):
                     await self._news.wait()
@@ -78,7 +82,7 @@ class Granting:
     ) -> LeasedToAnother | None:
         """Why somebody with ``lease_id`` (or, without one, as ``holder``) may not touch the board now; None when they may."""
         held = await self._projection.read(lambda db: queries.held(db, device))
-        return commands.refusal(held, device, _now(), lease_id=lease_id, holder=holder)
+        return commands.refusal(held, device, self._clock.now(), lease_id=lease_id, holder=holder)
 
     async def _look(self) -> datetime | None:
         """Does all that has to happen now; when the next thing will be due."""
@@ -86,7 +90,7 @@ class Granting:
             while True:
                 applied = self._projection.state.applied  # before the rows are read: they hold this, and maybe more
                 standing = await self._projection.read(lambda db: queries.standing(db, self._host))
-                fact = lease.next_fact(standing, _now())
+                fact = lease.next_fact(standing, self._clock.now())
                 if fact is None:
                     return lease.due_at(standing)
                 await self._write(fact, applied)
@@ -107,7 +111,3 @@ class Granting:
 def _told(fact: Event) -> str:
     fields = " ".join(f"{name}={value}" for name, value in catalog.ids_of(fact).items())
     return f"{type(fact).__name__} {fields}"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

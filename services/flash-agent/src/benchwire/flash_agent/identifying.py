@@ -62,11 +62,10 @@ class Identifying:
         """Asks when nobody needs the board: a job, or a lease, goes first."""
         name = board.device.name
         while not board.gone.is_set() and board.identified is None:
-            if not board.turn.locked() and await self._refusal(name) is None:
-                async with self._few:
-                    if not board.turn.locked():
-                        await self.identify(board)
-                        return
+            async with self._few:
+                if await self._refusal(name) is None and not board.turn.locked():
+                    await self.identify(board)
+                    return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(BUSY_AGAIN_S):
                     await board.gone.wait()

@@ -74,6 +74,26 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 NEW = Job()
 
 
+def bounded(asked: flash.FlashRequested) -> flash.FlashRequested:
+    """``asked`` with what has bounds within them. The door sees to that; whoever writes to the log himself need not, and no number may
+    stop the queue of a host.
+    """
+    return msgspec.structs.replace(
+        asked,
+        priority=min(max(asked.priority, -flash.HIGHEST_PRIORITY), flash.HIGHEST_PRIORITY),
+        retries=min(max(asked.retries, 0), flash.MOST_RETRIES),
+        timeout_s=None if asked.timeout_s is None else min(asked.timeout_s, flash.LONGEST_S),
+        max_bytes_per_s=bounded_rate(asked.max_bytes_per_s),
+    )
+
+
+def bounded_rate(max_bytes_per_s: int | None) -> int | None:
+    """A limit that a tool can keep; None is none."""
+    if max_bytes_per_s is None:
+        return None
+    return min(max(max_bytes_per_s, flash.LEAST_BYTES_PER_S), flash.MOST_BYTES_PER_S)
+
+
 def evolve(job: Job, event: Event) -> Job:  # noqa: C901, PLR0911, PLR0912 - one branch per event
     """``job`` after ``event``. After its end nothing changes a job; a second request for it is not a second job."""
     if job.is_over:
@@ -83,7 +103,8 @@ def evolve(job: Job, event: Event) -> Job:  # noqa: C901, PLR0911, PLR0912 - one
         case flash.FlashRequested():
             if job.status is not Status.UNKNOWN:
                 return job
-            return replace(job, status=Status.QUEUED, device=event.device, max_bytes_per_s=event.max_bytes_per_s)
+            rate = bounded_rate(event.max_bytes_per_s)
+            return replace(job, status=Status.QUEUED, device=event.device, max_bytes_per_s=rate)
         case flash.FlashStarted():
             return replace(
                 _going_on(job, event.timestamp), attempt=event.attempt, flash_state=job.flash_state_at_rest,
@@ -103,7 +124,7 @@ def evolve(job: Job, event: Event) -> Job:  # noqa: C901, PLR0911, PLR0912 - one
         case flash.FlashResumed():
             return _going_on(job, event.timestamp)
         case flash.FlashThrottleRequested():
-            return replace(job, max_bytes_per_s=event.max_bytes_per_s)
+            return replace(job, max_bytes_per_s=bounded_rate(event.max_bytes_per_s))
         case flash.FlashCompleted():
             return replace(job, status=Status.COMPLETED, flash_state="complete")
         case flash.FlashFailed():

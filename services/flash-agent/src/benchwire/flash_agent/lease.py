@@ -1,8 +1,8 @@
 """Leases on the boards of one host: who has which, who waits for one, and what has to happen now. Pure.
 
 Whose clock rules: how long something lasts is said by whoever wrote the fact (``expires_at`` and ``wait_until``, each counted from that
-fact's own ``timestamp``); from when, by the log, which says when it received the fact; that it is over, by the clock of the host that has
-the board. So a clock on somebody's desk that is wrong makes no lease longer or shorter.
+fact's own ``timestamp``); from when, by the log, which says when it received the fact; that it is over, by the clock of the log, too. So a
+clock that is wrong, on somebody's desk or on the host that has the board, makes no lease longer or shorter.
 """
 
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from benchwire.events.lease import LeaseOffered, LeaseRequested, LeaseWithdrawn
 MAX_LEASE_S = 30 * 24 * 3600.0
 EXPIRED = "expired"
 NOT_IN_TIME = "no board came free in time"
+MAX_WORDS = 1000  # characters of a name or a reason that are repeated: an event has to fit into one message
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +104,7 @@ def _ended(standing: Standing, now: datetime) -> Iterator[DeviceReleased]:
     for board in standing.boards:
         held = board.held
         if held is not None and (held.withdrawn is not None or held.expires_at <= now):
-            reason = held.withdrawn or EXPIRED
+            reason = (held.withdrawn or EXPIRED)[:MAX_WORDS]
             yield DeviceReleased(
                 timestamp=now, host=standing.host, device=board.device, lease_id=held.lease_id, reason=reason
             )
@@ -116,13 +117,13 @@ def _completed(standing: Standing, offer: Wanted, now: datetime) -> DeviceLeased
     if board is None or not board.attached:
         reason = f"{offer.device} was unplugged in the moment it was to be leased; ask again"
     elif board.held is not None:
-        reason = f"{offer.device} was leased to {board.held.holder} in the same moment; ask again"
+        reason = f"{offer.device} was leased to {board.held.holder:.200} in the same moment; ask again"
     elif offer.until <= now:
         reason = NOT_IN_TIME
     else:
         for_s = min(max(asked.for_s, 0.0), MAX_LEASE_S)
         return DeviceLeased(
-            timestamp=now, host=standing.host, device=board.device, lease_id=asked.lease_id, holder=asked.holder,
+            timestamp=now, host=standing.host, device=board.device, lease_id=asked.lease_id, holder=asked.holder[:MAX_WORDS],
             expires_at=now + timedelta(seconds=for_s),
         )  # fmt: skip
     return LeaseWithdrawn(timestamp=now, lease_id=asked.lease_id, reason=reason)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from benchwire.events import service, settings
 from benchwire.events.blobs import Blobs
 from benchwire.events.bus import Bus, connected
+from benchwire.events.clock import Clock
 from benchwire.events.host import HostStarted, HostStopped
 from benchwire.events.log import Log, LogUnavailable
 from benchwire.events.presence import Presence, Present
@@ -63,14 +64,16 @@ async def _on_this_host(bus: Bus, projection: Projection, wanted: Settings, host
             tasks.create_task(places.watch(), name="places")
             await places.known()
             await inventory.scan()
-            granting = Granting(facts, projection, host)
+            clock = Clock(bus)
+            await clock.look()
+            granting = Granting(facts, projection, host, clock)
             means = Means(
-                log=facts, blobs=Blobs(bus), inventory=inventory, granting=granting,
+                log=facts, blobs=Blobs(bus), inventory=inventory, granting=granting, clock=clock,
                 tools=asyncio.Semaphore(wanted.max_tools), pause_limit_s=wanted.pause_limit_s,
             )  # fmt: skip
             worker = Worker(bus, projection, host, means, ack_wait_s=wanted.ack_wait_s)
             writing = Writing(facts, inventory, host, granting.refusal)
-            captures = Captures(bus, facts, inventory, host, wanted.captures_dir)
+            captures = Captures(bus, facts, inventory, host, directory=wanted.captures_dir, clock=clock)
             stopped.interrupted = worker.interrupted
             projection.on_commit(granting.heard)
             projection.on_commit(worker.heard)

@@ -46,6 +46,7 @@ class Meter:
         self._stage: Stage = "connecting"
         self._done_bytes = 0
         self._speed = Speed()
+        self._is_told = False  # whether the stage is
         self._sent_s = float("-inf")
 
     def heard(self, at: At) -> None:
@@ -54,8 +55,9 @@ class Meter:
             return
         if at.stage != self._stage:
             self._stage, self._done_bytes, self._speed = at.stage, 0, Speed()
-        if at.done_bytes < self._done_bytes:
-            return
+        elif at.done_bytes < self._done_bytes or (at.total_bytes == 0 and self._is_told):
+            return  # back, or once more into a stage that cannot be measured
+        self._is_told = True
         self._done_bytes = at.done_bytes
         self._speed.moved(at.done_bytes, at.spent_s)
         if self._waiting and self._waiting[-1][0].stage == at.stage:

@@ -96,7 +96,7 @@ async def opened(port: str, baud: int, heard: Heard, gone: Gone) -> Port:
 
 def _unwanted(opening: asyncio.Future[serial.Serial]) -> None:
     if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
+        _shut(opening.result())
 
 
 def _open(port: str, baud: int) -> serial.Serial:
@@ -222,8 +222,11 @@ class FilePort:
 
 
 def _shut(device: serial.Serial) -> None:
+    connection = getattr(device, "_socket", None)
     with contextlib.suppress(*PORT_ERRORS):  # of a port that is gone there is nothing to restore
         device.close()
+    if connection is not None:
+        connection.close()  # pyserial forgets it when the other end has reset it
 
 
 class ThreadPort:
@@ -247,7 +250,7 @@ class ThreadPort:
             self._on_loop(self._gone, str(error))
         finally:
             with contextlib.suppress(Exception):
-                self._serial.close()
+                _shut(self._serial)
 
     def _on_loop(self, call: Callable[..., None], *values: object) -> None:
         if not self._closing.is_set():

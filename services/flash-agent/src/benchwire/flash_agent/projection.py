@@ -4,6 +4,7 @@ import msgspec
 from sqlite_utils import Database
 
 from benchwire.events import device, flash, lease
+from benchwire.events.catalog import subject_of
 from benchwire.events.log import Recorded
 from benchwire.events.projection import Schema
 from benchwire.flash_agent import job
@@ -26,7 +27,7 @@ CREATE TABLE jobs (
 );
 CREATE INDEX open_jobs ON jobs (device) WHERE open;
 """
-VERSION = 2
+VERSION = 3
 
 
 def schema(name: str) -> Schema:
@@ -36,7 +37,8 @@ def schema(name: str) -> Schema:
 
 
 def apply(db: Database, one: Recorded) -> None:
-    """One event to rows."""
+    """One event to rows. Raises ``IllegalToken``, and the event is put aside, when its names could not stand in another fact."""
+    subject_of(one.event)
     match one.event:
         case device.DeviceAttached() | device.DeviceDetached() | device.DeviceIdentified() as event:
             _seen(db, event)
@@ -99,8 +101,8 @@ def _released(db: Database, sequence: int, event: device.DeviceReleased) -> None
 
 
 def _requested(db: Database, sequence: int, event: flash.FlashRequested) -> None:
-    state = job.evolve(job.NEW, event)
-    row = (event.job_id, sequence, event.device, event.priority, 1, 0, msgspec.json.encode(state))
+    state, priority = job.evolve(job.NEW, event), job.bounded(event).priority
+    row = (event.job_id, sequence, event.device, priority, 1, 0, msgspec.json.encode(state))
     db.conn.execute("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
 

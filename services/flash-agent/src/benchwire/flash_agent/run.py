@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import get_args
 
 import msgspec
@@ -12,6 +12,7 @@ from nats.errors import Error as NatsError
 
 from benchwire.events import flash, tracing
 from benchwire.events.blobs import Blobs
+from benchwire.events.clock import Clock
 from benchwire.events.event import Event
 from benchwire.events.log import Contended, Decided, Log, LogUnavailable
 from benchwire.flash_agent import commands, job
@@ -43,13 +44,15 @@ Decision = Callable[[job.Job], Event | None]
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
     """What the jobs of a host share. ``tools`` has a place for each flash tool that may run at the same time; ``limits_s`` is how long one
-    may be silent, by stage; ``pause_limit_s`` is after how long a job that holds is given up.
+    may be silent, by stage; ``pause_limit_s`` is after how long a job that holds is given up. The ``clock`` is the log's: the limits of a
+    job hold over a restart, and while somebody sets the clock of this machine.
     """
 
     log: Log
     blobs: Blobs
     inventory: Inventory
     granting: Granting
+    clock: Clock
     tools: asyncio.Semaphore
     limits_s: Mapping[Stage, float] | None = None
     pause_limit_s: float = PAUSE_LIMIT_S
@@ -101,14 +104,16 @@ class Run:
 
     async def end_if_cancelled(self) -> None:
         """A job that waits need not wait to be cancelled."""
-        await self.decide(lambda state: commands.cancel_waiting(state, self.names, now=_now()))
+        await self.decide(lambda state: commands.cancel_waiting(state, self.names, now=self._now()))
 
     async def fail(self, error: FlashError) -> None:
         """Ends the job, which cannot be done."""
         log.warning("%s: %s", self.names.job_id, error)
         tracing.failed(str(error))
         flash_state = self.flash_state
-        await self.decide(lambda state: commands.fail(state, self.names, error, flash_state=flash_state, now=_now()))
+        await self.decide(
+            lambda state: commands.fail(state, self.names, error, flash_state=flash_state, now=self._now())
+        )
 
     # -- attempts
 
@@ -123,7 +128,7 @@ class Run:
             driver, total_bytes = tool_of(ready.order), ready.order.size_bytes
             begun = await self.decide(
                 lambda one: commands.start(
-                    one, of, driver=driver, total_bytes=total_bytes, timeout_s=timeout_s, now=_now()
+                    one, of, driver=driver, total_bytes=total_bytes, timeout_s=timeout_s, now=self._now()
                 )
             )
             if begun.state.is_over:
@@ -175,13 +180,15 @@ class Run:
         of = self.names
         match saying:
             case Paused():
-                await self.decide(lambda state: commands.pause(state, of, now=_now()))
+                await self.decide(lambda state: commands.pause(state, of, now=self._now()))
             case PauseDeferred(stage=stage, until=until):
-                await self.decide(lambda state: commands.defer_pause(state, of, stage=stage, until=until, now=_now()))
+                await self.decide(
+                    lambda state: commands.defer_pause(state, of, stage=stage, until=until, now=self._now())
+                )
             case Resumed():
-                await self.decide(lambda state: commands.resume(state, of, now=_now()))
+                await self.decide(lambda state: commands.resume(state, of, now=self._now()))
             case Throttled(max_bytes_per_s=limit):
-                await self.decide(lambda state: commands.throttle(state, of, max_bytes_per_s=limit, now=_now()))
+                await self.decide(lambda state: commands.throttle(state, of, max_bytes_per_s=limit, now=self._now()))
             case _:
                 pass
 
@@ -199,7 +206,7 @@ class Run:
             case Succeeded(verified_by=by):
                 await self.decide(
                     lambda state: commands.complete(
-                        state, of, total_bytes=total_bytes, duration_s=duration_s, verified_by=by, now=_now()
+                        state, of, total_bytes=total_bytes, duration_s=duration_s, verified_by=by, now=self._now()
                     )
                 )
             case Stopped(flash_state=flash_state):
@@ -214,7 +221,7 @@ class Run:
             await self.fail(limit)
             return
         await self.decide(
-            lambda state: commands.cancel(state, self.names, flash_state=flash_state, reason=limit, now=_now())
+            lambda state: commands.cancel(state, self.names, flash_state=flash_state, reason=limit, now=self._now())
         )
 
     async def _broke(self, error: FlashError, flash_state: FlashState | None) -> float | None:
@@ -222,9 +229,9 @@ class Run:
 
         def decide(state: job.Job) -> Event | None:
             again = commands.retry(
-                state, of, error, flash_state=flash_state, retries=wanted.retries, timeout_s=wanted.timeout_s, now=_now()
+                state, of, error, flash_state=flash_state, retries=wanted.retries, timeout_s=wanted.timeout_s, now=self._now()
             )  # fmt: skip
-            return again or commands.fail(state, of, error, flash_state=flash_state, now=_now())
+            return again or commands.fail(state, of, error, flash_state=flash_state, now=self._now())
 
         log.warning("%s: %s", of.job_id, error)
         decided = (await self.decide(decide)).event
@@ -249,7 +256,9 @@ class Run:
         timeout_s, pause_limit_s = self.request.timeout_s, self._means.pause_limit_s
         while True:
             self._changed.clear()
-            left_s = commands.time_left_s(self._state, timeout_s=timeout_s, pause_limit_s=pause_limit_s, now=_now())
+            left_s = commands.time_left_s(
+                self._state, timeout_s=timeout_s, pause_limit_s=pause_limit_s, now=self._now()
+            )
             if left_s is not None and left_s <= 0:
                 break
             with contextlib.suppress(TimeoutError):
@@ -285,6 +294,5 @@ class Run:
         self._changed.set()
         return decided
 
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    def _now(self) -> datetime:
+        return self._means.clock.now()

@@ -11,7 +11,7 @@ from benchwire.events.serial import CaptureRequested
 
 log = logging.getLogger(__name__)
 
-_BYTES, _NOTE = ".bytes", ".json"
+_BYTES, _NOTE, _FRESH = ".bytes", ".json", ".new"
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ class Spool:
             self._write_note()
 
     def _write_note(self) -> None:
-        fresh = self._note_path.with_suffix(".new")
+        fresh = self._note_path.with_suffix(_FRESH)
         fresh.write_bytes(msgspec.json.encode(self.note))
         fresh.replace(self._note_path)
 
@@ -69,18 +69,18 @@ class Spool:
     def remove(self) -> None:
         """Takes the files away; what cannot be taken away is only in the way."""
         self.close()
-        for path in (self._note_path, self.path):
+        for path in (self._note_path, self.path, self._note_path.with_suffix(_FRESH)):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
 
 def left_in(directory: Path) -> list[Spool]:
-    """The spools that a process before this one left. Bytes without a note are of a capture that never began, and go."""
+    """The spools that a process before this one left. What else it left goes: bytes of a capture that never began, half a note."""
     if not directory.is_dir():
         return []
     found = [spool for path in sorted(directory.glob(f"*{_NOTE}")) if (spool := _read(directory, path)) is not None]
     known = {spool.path for spool in found}
-    for path in directory.glob(f"*{_BYTES}"):
+    for path in (*directory.glob(f"*{_BYTES}"), *directory.glob(f"*{_FRESH}")):
         if path not in known:
             path.unlink(missing_ok=True)
     return found

@@ -13,10 +13,11 @@ from nats.errors import Error as NatsError
 
 from benchwire.events import codec, flash, queue, tracing
 from benchwire.events.bus import Bus
-from benchwire.events.catalog import filter_of, ids_of
+from benchwire.events.catalog import filter_of, ids_of, subject_of
+from benchwire.events.event import IllegalToken, token
 from benchwire.events.log import Recorded
 from benchwire.events.projection import Projection
-from benchwire.flash_agent import queries
+from benchwire.flash_agent import job, queries
 from benchwire.flash_agent.errors import FlashError
 from benchwire.flash_agent.run import Means, Run
 
@@ -24,13 +25,15 @@ log = logging.getLogger(__name__)
 
 _UNREACHABLE = (NatsError, OSError, TimeoutError)
 _LOOK_AGAIN_S = 1.0
+MAX_HELD = 2000  # what is asked for beyond that waits in the log, for whichever board and of whatever priority it is
 
 
 class Held(msgspec.Struct):
-    """A job that the queue gave to this agent, and the newest delivery of it."""
+    """A job that the queue gave to this agent, and the newest delivery of it. ``moved`` is set when it may be its turn, or over."""
 
     run: Run
     delivery: Msg
+    moved: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
     @property
     def place(self) -> int:
@@ -57,7 +60,6 @@ class Worker:
         self._held: dict[str, Held] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._settling: asyncio.Queue[Held] = asyncio.Queue()
-        self._moved = asyncio.Event()
         self.interrupted: list[str] = []
 
     async def run(self) -> None:
@@ -66,6 +68,7 @@ class Worker:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._beating())
                 tasks.create_task(self._settling_cancels())
+                tasks.create_task(self._looking_again())
                 await self._taking(tasks)
         finally:
             for held in self._held.values():
@@ -76,29 +79,25 @@ class Worker:
 
     async def _taking(self, tasks: asyncio.TaskGroup) -> None:
         requests = filter_of(flash.FlashRequested, host=self._host)
-        asked = queue.deliveries(self._bus, f"flash-{self._host}", requests, batch=10, ack_wait_s=self._ack_wait_s)
+        asked = queue.deliveries(
+            self._bus, f"flash-{self._host}", requests, batch=10, ack_wait_s=self._ack_wait_s, max_held=MAX_HELD
+        )
         async with aclosing(asked) as deliveries:
             async for delivery in deliveries:
                 await self._take(delivery, tasks)
 
     async def _take(self, delivery: Msg, tasks: asyncio.TaskGroup) -> None:
-        try:
-            event = codec.decode(delivery.data, delivery.headers)
-        except codec.Malformed as error:
-            log.warning("a request that cannot be read is left alone: %s", error)
+        asked = _asked(delivery)
+        if asked is None:
             await _left_alone(delivery)
             return
-        if not isinstance(event, flash.FlashRequested):
-            log.warning("a request of a kind that this version does not know is left alone")
-            await _left_alone(delivery)
-            return
-        held = self._held.get(event.job_id)
+        held = self._held.get(asked.job_id)
         if held is not None:  # a beat was lost, and the queue gave it again
             held.delivery = delivery
             return
-        held = Held(Run(self._means, event, (delivery.headers or {}).get(codec.MSG_ID)), delivery)
-        self._held[event.job_id] = held
-        tasks.create_task(self._see_through(held), name=event.job_id)
+        held = Held(Run(self._means, job.bounded(asked), (delivery.headers or {}).get(codec.MSG_ID)), delivery)
+        self._held[asked.job_id] = held
+        tasks.create_task(self._see_through(held), name=asked.job_id)
 
     async def _beating(self) -> None:
         while True:
@@ -125,7 +124,7 @@ class Worker:
                 case flash.FlashResumeRequested():
                     held.run.wishes.ask(pause=False)
                 case flash.FlashThrottleRequested(max_bytes_per_s=limit):
-                    held.run.wishes.throttle(limit)
+                    held.run.wishes.throttle(job.bounded_rate(limit))
 
     async def _settling_cancels(self) -> None:
         """A job that waits for its device need not wait to be cancelled."""
@@ -133,6 +132,7 @@ class Worker:
             held = await self._settling.get()
             with tracing.within(held.delivery.headers, **ids_of(held.run.request)):
                 await held.run.end_if_cancelled()
+            held.moved.set()
 
     # -- one job
 
@@ -152,7 +152,7 @@ class Worker:
             raise
         except Exception as error:
             log.exception("%s met a fault of the flash agent itself", run.names.job_id)
-            await run.fail(FlashError(f"fault of the flash agent: {error!r}"))
+            await run.fail(FlashError(f"fault of the flash agent: {error!r:.400}"))
 
     async def _in_turn(self, held: Held) -> None:
         while not held.run.is_over:
@@ -166,13 +166,11 @@ class Worker:
     async def _is_next(self, held: Held) -> None:
         """Returns when no other job of the device goes first, or when it was cancelled."""
         while True:
-            moved = self._moved
+            held.moved.clear()
             known = self._projection.state.applied >= held.place
             if held.run.is_over or (known and not await self._has_to_wait(held)):
                 return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_AGAIN_S):
-                    await moved.wait()
+            await held.moved.wait()
 
     async def _has_to_wait(self, held: Held) -> bool:
         """Whether another job of the device goes first: one that is here, or one that will come again.
@@ -188,14 +186,42 @@ class Worker:
         return await self._projection.read(lambda db: queries.comes_again(db, of.job_id))
 
     def _wake(self) -> None:
-        self._moved.set()
-        self._moved = asyncio.Event()
+        """Of each device the first in its queue looks whether it may begin; were all woken by each fact, many would keep the host busy."""
+        first: dict[str, Held] = {}
+        for held in self._held.values():
+            device = held.run.names.device
+            if device not in first or held.rank < first[device].rank:
+                first[device] = held
+        for held in first.values():
+            held.moved.set()
+
+    async def _looking_again(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            self._wake()
 
     async def _finished(self, held: Held) -> None:
         del self._held[held.run.names.job_id]
+        device = held.run.names.device
+        if not any(other.run.names.device == device for other in self._held.values()):
+            self._turns.pop(device, None)  # anybody may name anything
         self._wake()
         with contextlib.suppress(*_UNREACHABLE):  # then it comes again, and is seen to be over
             await held.delivery.ack()
+
+
+def _asked(delivery: Msg) -> flash.FlashRequested | None:
+    """The request in a delivery; None when it is none, or none of which anything could be told."""
+    try:
+        event = codec.decode(delivery.data, delivery.headers)
+        if isinstance(event, flash.FlashRequested):
+            subject_of(event)  # whoever writes to the log himself may put anything into a name
+            token(event.device, "device")
+            return event
+        log.warning("a request of a kind that this version does not know is left alone")
+    except (codec.Malformed, IllegalToken) as error:
+        log.warning("a request that cannot be read is left alone: %s", error)
+    return None
 
 
 async def _left_alone(delivery: Msg) -> None:

@@ -16,7 +16,7 @@ from benchwire.agent.lab import Lab
 from benchwire.agent.queries import Job, Lease
 from benchwire.agent.tools.assertions import judge
 from benchwire.agent.work import Work
-from benchwire.boards.profile import Esptool, Profile
+from benchwire.boards.profile import Profile
 from benchwire.events import codec
 from benchwire.events.bus import LIVE
 from benchwire.events.catalog import filter_of
@@ -86,7 +86,6 @@ class Deployment:
         )  # fmt: skip
 
     async def _request(self, deploying: NodeDeploying, lease: Lease | None) -> None:
-        driver = self._profile.driver
         self._work.flash_jobs[deploying.job_id] = deploying.host
         if await self._lab.job(deploying.job_id) is not None:
             await self._say(f"flash job {deploying.job_id} was requested before; following it")
@@ -95,8 +94,7 @@ class Deployment:
         await self._claim.append(
             FlashRequested(
                 timestamp=_now(), host=deploying.host, job_id=deploying.job_id, device=deploying.device, image=self._image,
-                address=driver.offset if isinstance(driver, Esptool) else driver.address,
-                profile=self._profile.name, task_id=self._task_id, node_id=self._node.node_id,
+                address=self._profile.firmware_address, profile=self._profile.name, task_id=self._task_id, node_id=self._node.node_id,
                 lease_id=None if lease is None else lease.lease_id,
             ),
             event_id=f"{deploying.job_id}-requested",  # the same job again is the same event

@@ -64,7 +64,10 @@ def _told_by_code(order: EsptoolOrder, owner: Owner) -> Iterator[None]:
     except FlashError as error:
         raise ToolError(error.code, str(error)) from error
     except FatalError as error:
-        raise ToolError(_code_of(owner), f"esptool: {error}") from error
+        said = " ".join(str(error).split())
+        if "exclusively lock" in said:  # pyserial's word for it, in the middle of esptool's
+            said = f"another program has {order.port} open; close it (`fuser {order.port}` tells which it is)"
+        raise ToolError(_code_of(owner), f"esptool: {said}") from error
     except (serial.SerialException, OSError) as error:
         code = "connect_failed" if owner.flash_state == "untouched" else "connection_lost"
         raise ToolError(code, f"the serial port {order.port} failed: {error}") from error

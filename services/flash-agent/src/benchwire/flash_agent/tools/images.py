@@ -35,7 +35,7 @@ def check(pieces: Sequence[Piece], profile: Profile) -> None:
             flash_ranges = flash_ranges or [(driver.address, driver.address + profile.flash.size_bytes)]
             cortex_m(pieces, flash_ranges, ram_ranges, boot_address=driver.address)
         case Esptool() as driver:
-            esp(pieces, chip=driver.chip, boot_address=driver.offset, flash_bytes=profile.flash.size_bytes)
+            esp(pieces, chip=driver.chip, boot_address=profile.firmware_address, flash_bytes=profile.flash.size_bytes)
         case Uf2() as driver:
             in_flash(pieces, flash_ranges)
             uf2_files.bootable(pieces, driver)
