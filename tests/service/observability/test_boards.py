@@ -332,6 +332,12 @@ async def test_firmware_comes_along_as_a_file(
     assert await Blobs(bus).get(digest) == data
     assert [(part.image.name, part.address) for part in several.parts] == [("boot.bin", 0), ("app.bin", 65536)]
     assert await asyncio.to_thread(lambda: list(settings.incoming.iterdir())) == []
+    # A name that is not ASCII, as some clients send it.
+    head = b"--x\r\nContent-Disposition: form-data; name=\"file\"; filename*=utf-8''%C3%BC.bin\r\n\r\n"
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    body = head + b"\xff\xfe\r\n--x--\r\n"
+    ok(await client.post("/api/flash/start?device_id=a", content=body, headers=kind))
+    assert (await requests(log))[-1].image.name == "ü.bin"
 
 
 async def test_firmware_that_cannot_be_taken_leaves_nothing_behind(

@@ -138,9 +138,11 @@ def test_a_form_and_a_query_say_the_same_as_json() -> None:
     assert asked.labels == {"rack": "2", "camera": "yes"}
     assert (asked.options.erase, asked.options.compress, asked.partition) == ("chip", False, None)
     assert asked.parts == [StartPart(address=1, document_id="doc_1")]
-    for wrong in (("label", "rack"), ("priority", "high"), ("parts", "[")):
+    both = flashing.of_fields([("options", '{"erase": "chip"}'), ("options.stub", "false")]).options
+    assert (both.erase, both.stub) == ("chip", False)
+    for wrong in (("label", "rack"), ("priority", "high"), ("parts", "["), ("options", "[1]"), ("options", "null")):
         with pytest.raises((errors.Unusable, msgspec.ValidationError)):
-            flashing.of_fields([wrong])
+            flashing.of_fields([wrong, ("options.stub", "false")])
 
 
 def test_what_the_body_says_goes_before_what_the_query_says() -> None:

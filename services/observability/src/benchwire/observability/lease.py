@@ -51,18 +51,25 @@ def places(waiting: Sequence[tuple[str, Wish]], boards: Iterable[Board]) -> dict
 
     One for which no board is there waits behind those who ask for the very same.
     """
-    served = {
-        lease_id: {place for place, board in enumerate(boards) if fits(board, wish)} for lease_id, wish in waiting
-    }
+    there = list(boards)
+    kinds: list[_Alike] = []  # few, however many wait
     found: dict[str, int] = {}
-    for number, (lease_id, wish) in enumerate(waiting):
-        before = waiting[:number]
-        rivals = sum(
-            bool(served[other] & served[lease_id]) or (not served[lease_id] and theirs == wish)
-            for other, theirs in before
-        )
-        found[lease_id] = rivals + 1
+    for lease_id, wish in waiting:
+        alike = next((one for one in kinds if one.wish == wish), None)
+        if alike is None:
+            alike = _Alike(wish, {place for place, board in enumerate(there) if fits(board, wish)})
+            kinds.append(alike)
+        found[lease_id] = 1 + sum(one.count for one in kinds if one is alike or one.boards & alike.boards)
+        alike.count += 1
     return found
+
+
+class _Alike(msgspec.Struct):
+    """Those who ask for the same: the boards that would do, and how many they are."""
+
+    wish: Wish
+    boards: set[int]
+    count: int = 0
 
 
 def in_words(wish: Wish) -> str:

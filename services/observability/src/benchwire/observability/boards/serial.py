@@ -13,6 +13,7 @@ from benchwire.events.log import SILENT, LogUnavailable
 from benchwire.events.patterns import Pattern
 from benchwire.observability import capture, commands, errors, queries
 from benchwire.observability.boards import finding, hands
+from benchwire.observability.boards.waiting import either
 from benchwire.observability.lab import Lab
 from benchwire.observability.queries import Row
 from benchwire.observability.wire.serial import StartCapture
@@ -96,7 +97,7 @@ async def settled(lab: Lab, capture_id: str, *, within_s: float, left: asyncio.E
             left_s = end - asyncio.get_running_loop().time()
             if row["state"] == capture.FAILED or row["document_id"] is not None or left_s <= 0 or left.is_set():
                 return row
-            await _either(news, left, within_s=left_s)
+            await either(news, left, within_s=left_s)
 
 
 async def stopped(lab: Lab, capture_id: str, *, left: asyncio.Event) -> Row:
@@ -105,13 +106,3 @@ async def stopped(lab: Lab, capture_id: str, *, left: asyncio.Event) -> Row:
     event = commands.stop_capture(capture_id=capture_id, host=row["host"], state=row["state"], now=lab.now())
     await lab.write(event)
     return await settled(lab, capture_id, within_s=STOP_WITHIN_S, left=left)
-
-
-async def _either(one: asyncio.Event, other: asyncio.Event, *, within_s: float) -> None:
-    waiting = [asyncio.create_task(event.wait()) for event in (one, other)]
-    try:
-        await asyncio.wait(waiting, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()
-        await asyncio.wait(waiting)

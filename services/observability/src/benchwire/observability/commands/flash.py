@@ -10,6 +10,11 @@ import msgspec
 from benchwire.boards import profile
 from benchwire.events.event import Artifact, Event, token
 from benchwire.events.flash import (
+    HIGHEST_PRIORITY,
+    LEAST_BYTES_PER_S,
+    LONGEST_S,
+    MOST_BYTES_PER_S,
+    MOST_RETRIES,
     FlashCancelRequested,
     FlashOptions,
     FlashPart,
@@ -31,11 +36,6 @@ STEERING: dict[str, Callable[..., Event]] = {
 Image = tuple[Artifact, int | None]  # and its address, where one was said
 
 MOST_PARTS = 32
-HIGHEST_PRIORITY = 10
-MOST_RETRIES = 5
-LONGEST_S = 86_400.0
-LEAST_BYTES_PER_S = 64
-MOST_BYTES_PER_S = 1 << 40
 _PARTITION = re.compile(r"[ -~]{1,32}")
 _WORD = re.compile(r"[A-Za-z0-9.]{1,16}")
 _SAYS_ITSELF = ("hex", "elf", "uf2")
@@ -134,14 +134,11 @@ def _address(asked: StartFlash, address: int | None, board: str | None) -> int:
 
 
 def flash_address(board: str) -> int:
-    """Where the firmware of a board begins; 0 where its files say that themselves. Raises ``Unusable``."""
+    """Where the firmware of a board begins. Raises ``Unusable``."""
     try:
-        driver = profile.load(board).driver
+        return profile.load(board).firmware_address
     except profile.UnknownProfile as error:
         raise errors.Unusable(f"address: {error}") from None
-    if isinstance(driver, profile.Esptool):
-        return driver.offset
-    return int(getattr(driver, "address", 0))
 
 
 def _check(asked: StartFlash) -> None:

@@ -27,7 +27,7 @@ from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire import flash as wire
 from benchwire.observability.wire.flashing import Throttle, address_of, merged, of_fields, of_json
 from benchwire.web.described import described
-from benchwire.web.forms import MULTIPART, OVERHEAD_BYTES, Form, received
+from benchwire.web.forms import MULTIPART, OVERHEAD_BYTES, Form, Kind, Part, received
 from benchwire.web.tokens import Scope
 
 AnyRequest = Request[Any, Any, Any]
@@ -36,6 +36,7 @@ _MOST_LEARNED_FROM = 100_000
 _LEARNED_FROM = 20_000
 _LEARNED_FROM_DAYS = 30
 _LONGEST_NAME = 200
+_FILES = ("file", "firmware")
 MostLearnedFrom = Annotated[int, QueryParameter(ge=1, le=_MOST_LEARNED_FROM)]
 
 
@@ -191,18 +192,25 @@ async def _form(request: AnyRequest, settings: Settings) -> AsyncGenerator[Form,
     if (request.content_length or 0) > limit + OVERHEAD_BYTES:
         raise RequestEntityTooLarge
     content_type = request.headers["content-type"]
-    async with received(request.stream(), content_type, settings.incoming, limit_bytes=limit) as form:
+    async with received(request.stream(), content_type, settings.incoming, limit_bytes=limit, kind_of=_kind) as form:
         yield form
+
+
+def _kind(part: Part) -> Kind:
+    """A file may come without a name, but not under any other: it would be 128 MiB of what nobody asked for."""
+    if part.field.partition("@")[0] in _FILES:
+        return "file"
+    if part.filename:
+        raise errors.Unusable(f"{part.field[:60]}: a file is named 'file' or 'firmware', or like 'file@0x10000'")
+    return "text"
 
 
 def _uploads(form: Form) -> list[Uploaded]:
     found = []
     for one in form.files:
-        name, at, place = one.field.partition("@")
-        if name not in ("file", "firmware"):
-            raise errors.Unusable(f"{one.field[:60]}: a file is named 'file' or 'firmware', or like 'file@0x10000'")
-        artifact = Artifact(digest=one.digest, size_bytes=one.size_bytes, name=_name(one.filename))
-        found.append(Uploaded(artifact, one.path, address_of(place, one.field) if at else None))
+        _, at, place = one.part.field.partition("@")
+        artifact = Artifact(digest=one.digest, size_bytes=one.size_bytes, name=_name(one.part.filename))
+        found.append(Uploaded(artifact, one.path, address_of(place, one.part.field[:60]) if at else None))
     return found
 
 

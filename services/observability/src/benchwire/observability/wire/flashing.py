@@ -96,6 +96,7 @@ def of_fields(pairs: Iterable[tuple[str, str]]) -> StartFlash:
     Empty ones count as left out, unknown ones are passed over. Raises ``Unusable`` and ``msgspec.MsgspecError``.
     """
     found: dict[str, Any] = {}
+    options: dict[str, str] = {}
     labels: list[str] = []
     for name, value in pairs:
         if not value:
@@ -103,13 +104,15 @@ def of_fields(pairs: Iterable[tuple[str, str]]) -> StartFlash:
         if name in _LABELS:
             labels.append(value)
         elif name.startswith(_OPTION):
-            found.setdefault("options", {})[name.removeprefix(_OPTION)] = value
+            options[name.removeprefix(_OPTION)] = value
         elif name in _AS_JSON:
             found[name] = _json(name, value)
         else:
             found[_SPELLED_OTHERWISE.get(name, name)] = value
     if labels:
         found["labels"] = labels_of(labels)
+    if options:
+        found["options"] = {**_object(found.get("options", {})), **options}
     return msgspec.convert(found, StartFlash, strict=False)
 
 
@@ -118,6 +121,12 @@ def _json(name: str, value: str) -> Any:
         return msgspec.json.decode(value)
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
         raise Unusable(f"{name}: the field must hold JSON") from None
+
+
+def _object(options: Any) -> dict[str, Any]:
+    if not isinstance(options, dict):
+        raise Unusable("options: the field must hold a JSON object")
+    return options
 
 
 def merged(body: StartFlash, query: StartFlash) -> StartFlash:
@@ -133,7 +142,7 @@ def address_of(given: int | str, name: str = "address") -> int:
     try:
         number = given if isinstance(given, int) else int(given, 0)
     except ValueError:
-        raise Unusable(f"{name}: {given!r} is not an address; write it like 65536 or 0x10000") from None
+        raise Unusable(f"{name}: {str(given)[:40]!r} is not an address; write it like 65536 or 0x10000") from None
     if not 0 <= number < 1 << 32:
         raise Unusable(f"{name}: it must fit into 32 bits")
     return number

@@ -9,13 +9,12 @@ import msgspec
 from msgspec import Meta
 
 from benchwire.events.live import SerialLine
+from benchwire.events.serial import LARGEST_CAPTURE_BYTES, LONGEST_CAPTURE_S
 from benchwire.observability.errors import Unusable
 from benchwire.observability.queries import Row
 from benchwire.observability.wire.flash import milliseconds
 
 MOST_BYTES = 64 << 10  # of one write; the flash agent's limit
-_GIB = 1 << 30
-_DAY_S = 86_400
 
 
 class Sent(msgspec.Struct, kw_only=True):
@@ -64,8 +63,8 @@ class WriteSerial(Sent, kw_only=True):
 class StartCapture(msgspec.Struct, kw_only=True):
     """Body of ``POST /api/devices/{id}/captures``; ``until`` ends it as soon as a line matches."""
 
-    for_s: Annotated[float, Meta(gt=0, le=_DAY_S)] = 60.0
-    max_bytes: Annotated[int, Meta(ge=1, le=_GIB)] = 16 << 20
+    for_s: Annotated[float, Meta(gt=0, le=LONGEST_CAPTURE_S)] = 60.0
+    max_bytes: Annotated[int, Meta(ge=1, le=LARGEST_CAPTURE_BYTES)] = 16 << 20
     until: str | None = None
     tags: list[str] = []
 
