@@ -1,4 +1,7 @@
-"""Boards from a shell and from a lab's own tests, as a user has them: real commands, a real lab, a virtual board."""
+"""Boards from a shell and from a lab's own tests, as a user has them: a real lab, a virtual board, commands.
+
+What takes its time, or hears of a signal, is a process. The others run in this one, which spares their start.
+"""
 
 import json
 import signal
@@ -9,9 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from benchwire.boards import profile as profiles
 from benchwire.deploy import lab_file
+from benchwire.deploy.app import app
 
 BOARD = "stm32f405-1"
 SOURCE = """
@@ -56,8 +61,13 @@ class Shell:
             out, err = process.communicate(timeout=90)
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
-    def benchwire(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        return self.run("benchwire.deploy", *argv)
+    def benchwire(self, *argv: str) -> Result:
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            return CliRunner().invoke(app, argv, env=self.environment)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -81,7 +91,7 @@ def test_a_board_is_found_flashed_and_heard(shell: Shell, firmware: Path) -> Non
     assert BOARD not in shell.benchwire("devices", "--label", "rack=2").stdout
 
     with shell.start("benchwire.deploy", "monitor", BOARD, "--until", "^READY", "--timeout", "60") as monitor:
-        flashed = shell.benchwire("flash", str(firmware), "--device", BOARD)
+        flashed = shell.run("benchwire.deploy", "flash", str(firmware), "--device", BOARD)
         assert flashed.returncode == 0, flashed.stderr
         assert "verified by" in flashed.stdout
         heard, complaint = monitor.communicate(timeout=60)
@@ -95,37 +105,39 @@ def test_a_board_is_found_flashed_and_heard(shell: Shell, firmware: Path) -> Non
 
 
 def test_what_cannot_be_flashed_is_said(shell: Shell, tmp_path: Path) -> None:
-    (tmp_path / "junk.bin").write_bytes(b"\xff" * 100)
-    refused = shell.benchwire("flash", "junk.bin", "--device", BOARD)
-    assert refused.returncode == 1
+    junk = str(tmp_path / "junk.bin")
+    Path(junk).write_bytes(b"\xff" * 100)
+    refused = shell.benchwire("flash", junk, "--device", BOARD)
+    assert refused.exit_code == 1
     assert "was not flashed (failed)" in refused.stderr
-    nowhere = shell.benchwire("flash", "junk.bin", "--device", "nobody")
-    assert (nowhere.returncode, "nobody" in nowhere.stderr) == (1, True)
-    which = shell.benchwire("flash", "junk.bin")
-    assert (which.returncode, "which board?" in which.stderr) == (2, True)
+    nowhere = shell.benchwire("flash", junk, "--device", "nobody")
+    assert (nowhere.exit_code, "nobody" in nowhere.stderr) == (1, True)
+    which = shell.benchwire("flash", junk)
+    assert (which.exit_code, "which board?" in which.stderr) == (2, True)
     missing = shell.benchwire("flash", "none.bin", "--device", BOARD)
-    assert (missing.returncode, "none.bin" in missing.stderr) == (1, True)
+    assert (missing.exit_code, "none.bin" in missing.stderr) == (1, True)
 
 
 def test_a_lease_keeps_others_out_and_its_queue_is_in_order(shell: Shell, firmware: Path) -> None:
     taken = shell.benchwire("lease", "take", "--device", BOARD, "--holder", "ann", "--for", "60")
-    assert taken.returncode == 0, taken.stderr
+    assert taken.exit_code == 0, taken.stderr
     lease = taken.stdout.strip()
     kept_out = shell.benchwire("flash", str(firmware), "--device", BOARD)
-    assert (kept_out.returncode, "ann" in kept_out.stderr) == (1, True)
+    assert (kept_out.exit_code, "ann" in kept_out.stderr) == (1, True)
     with shell.start(
         "benchwire.deploy", "lease", "take", "--profile", "stm32f405", "--holder", "bob", "--wait", "60"
     ) as waiting:
         _until(lambda: '"waiting"' in shell.benchwire("lease", "list", "--state", "waiting", "--json").stdout)
-        assert shell.benchwire("flash", str(firmware), "--device", BOARD, "--lease", lease).returncode == 0
-        assert shell.benchwire("lease", "release", lease).returncode == 0
+        assert shell.benchwire("flash", str(firmware), "--device", BOARD, "--lease", lease).exit_code == 0
+        assert shell.benchwire("lease", "release", lease).exit_code == 0
         second, _ = waiting.communicate(timeout=60)
     assert waiting.returncode == 0
-    assert shell.benchwire("lease", "release", second.strip()).returncode == 0
+    assert shell.benchwire("lease", "release", second.strip()).exit_code == 0
 
 
 def test_a_command_runs_with_a_board_of_its_own(shell: Shell) -> None:
-    ran = shell.benchwire("lease", "run", "--profile", "stm32f405", "--", "sh", "-c", "echo $BENCHWIRE_DEVICE; exit 7")
+    command = ("sh", "-c", "echo $BENCHWIRE_DEVICE; exit 7")
+    ran = shell.run("benchwire.deploy", "lease", "run", "--profile", "stm32f405", "--", *command)
     assert (ran.returncode, ran.stdout.strip()) == (7, BOARD)
     [device] = [json.loads(line) for line in shell.benchwire("devices", "--json").stdout.splitlines()]
     assert device["lease"] is None
@@ -181,7 +193,7 @@ def test_a_labs_own_tests_run_on_its_boards(shell: Shell, firmware: Path) -> Non
         "--benchwire-missing",
         "skip",
         "--benchwire-patience",
-        "5",
+        "2",
         "-rs",
         ".",
     )
@@ -195,3 +207,20 @@ def _until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
+
+
+def test_any_board_with_the_label_will_do(shell: Shell) -> None:
+    data = shell.cwd / "data.bin"
+    data.write_bytes(b"\x00" + bytes(range(1, 200)))
+    added = shell.benchwire(
+        "board", "add", "--virtual", "esp32c3", "--name", "seen", "--label", "camera=yes", "--label", "rack=2"
+    )
+    assert added.exit_code == 0, added.stderr
+    try:
+        _until(lambda: "seen" in shell.benchwire("devices", "--label", "rack=2").stdout)
+        flashed = shell.benchwire("flash", f"{data}@0x20000", "--label", "rack=2", "--label", "camera=yes", "--erase")
+        assert (flashed.exit_code, flashed.stdout.split(" on ")[0]) == (0, "seen"), flashed.stderr
+        nowhere = shell.benchwire("flash", f"{data}@0x20000", "--label", "rack=3")
+        assert (nowhere.exit_code, "rack=3" in nowhere.stderr) == (1, True)
+    finally:
+        assert shell.benchwire("board", "remove", "seen").exit_code == 0

@@ -21,7 +21,12 @@ def told(command: str, *failures: type[Exception]) -> Iterator[None]:
     ``failures`` are further exceptions that mean that it did not work.
     """
     with suppress(ValueError):  # only a main thread hears of signals, and can say what they do
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a bar hides the cursor, and has to give it back
+        for number in (
+            signal.SIGINT,
+            signal.SIGTERM,
+            signal.SIGHUP,
+        ):  # there may be a cursor, a lease or a job to give back
+            signal.signal(number, signal.default_int_handler)
     not_working: tuple[type[Exception], ...] = (NoLab, NoBoard, *failures)
     try:
         yield

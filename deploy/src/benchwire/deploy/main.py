@@ -6,6 +6,6 @@ import signal
 def main() -> None:
     """Runs the command line; the exit code is the command's."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a command takes over, there is nothing to end in order
-    from benchwire.deploy.app import app  # noqa: PLC0415 - half a second of imports
+    from benchwire.deploy.app import app  # noqa: PLC0415 - Ctrl-C has to be quiet before this
 
     app()

@@ -70,8 +70,8 @@ def flash(  # noqa: PLR0917 - typer calls it by name
             "compress": compress, "stub": stub,
         }  # fmt: skip
         asked = {
-            "device_id": device, "host": host, "profile": profile, "labels": _json(labels(label)), "partition": partition,
-            "format": format_, "options": _json(options), "max_bytes_per_s": limit, "priority": priority, "retries": retries,
+            "device_id": device, "host": host, "profile": profile, "labels": labels(label), "partition": partition,
+            "format": format_, "options": options, "max_bytes_per_s": limit, "priority": priority, "retries": retries,
             "timeout_s": timeout, "lease_id": lease,
         }  # fmt: skip
         images = [image(file) for file in files]
@@ -153,7 +153,3 @@ def _told_to_person(job: Job, *, quiet: bool) -> Iterator[Any]:
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
         yield _Bars(progress, job)
-
-
-def _json(value: Any) -> str | None:
-    return msgspec.json.encode(value).decode() if value else None

@@ -17,7 +17,7 @@ Option = typer.Option
 
 
 def monitor(  # noqa: PLR0917 - typer calls it by name
-    device: Annotated[str, typer.Argument(metavar="DEVICE", help="The board.")],
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="The board's name, or its serial port.")],
     host: HostOption = None,
     until: Annotated[
         str | None, Option(metavar="REGEX", help="End with 0 when a line matches; with 1 when none came in time.")
@@ -36,7 +36,8 @@ def monitor(  # noqa: PLR0917 - typer calls it by name
         except re.error as error:
             raise ValueError(f"--until: {error}") from error
         with lab(url) as there:
-            there.device(device, host)  # a board that nobody knows would be listened to for ever
+            found = there.device(device, host)  # a board that nobody knows would be listened to for ever
+            device, host = found.device_id, found.host
             with there.listening(device, host) as listener:
                 if write:
                     threading.Thread(target=_type, args=(there, device, host, lease), daemon=True).start()

@@ -6,7 +6,8 @@ with Lab() as lab, lab.leased("me", profile="esp32c3") as lease, lab.listening(l
 """
 
 from benchwire.client.errors import FlashFailed, NoBoard, NoLab, NotHeard, Refused
-from benchwire.client.lab import Image, Lab, verified
+from benchwire.client.image import Image
+from benchwire.client.lab import Lab, verified
 from benchwire.client.listening import Line, Listener
 from benchwire.client.records import Answer, Device, Job, Lease
 

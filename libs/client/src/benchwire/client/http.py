@@ -39,9 +39,11 @@ class Http:
         """A GET; what is None in ``query`` is left out."""
         return self._asked("GET", path, params=_told(query))
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> dict[str, Any]:
-        """A POST of JSON; what is None in ``body`` is left out."""
-        return self._asked("POST", path, json=_told(body or {}), params=_told(query))
+    def post(
+        self, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None, **query: Any
+    ) -> dict[str, Any]:
+        """A POST of JSON; what is None in ``body`` is left out. Repeated with the same ``key`` it is the same call."""
+        return self._asked("POST", path, json=_told(body or {}), params=_told(query), headers=_keyed(key))
 
     def post_exactly(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """A POST of JSON in which None is sent as null."""
@@ -51,9 +53,12 @@ class Http:
         """A DELETE."""
         return self._asked("DELETE", path)
 
-    def upload(self, path: str, files: list[tuple[str, Any]], fields: Mapping[str, Any]) -> dict[str, Any]:
-        """A POST of files, read piece by piece, and of fields."""
-        return self._asked("POST", path, files=files, data={key: str(value) for key, value in _told(fields).items()})
+    def upload(
+        self, path: str, files: list[tuple[str, Any]], fields: Mapping[str, Any], *, key: str | None = None
+    ) -> dict[str, Any]:
+        """A POST of files, read piece by piece, and of fields; a list is a field that comes several times, a dict is sent as JSON."""
+        data = {name: _field(value) for name, value in _told(fields).items()}
+        return self._asked("POST", path, files=files, data=data, headers=_keyed(key))
 
     def _asked(self, method: str, path: str, **what: Any) -> dict[str, Any]:
         with self._reaching():
@@ -83,5 +88,19 @@ def object_of(answer: httpx.Response, url: str) -> dict[str, Any]:
     raise Refused(answer.status_code, str(told["detail"]))
 
 
+def _keyed(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Idempotency-Key": key}
+
+
 def _told(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value is not None}
+
+
+def _field(value: Any) -> str | list[str]:
+    match value:
+        case list():
+            return [str(one) for one in value]
+        case dict():
+            return msgspec.json.encode(value).decode()
+        case _:
+            return str(value)

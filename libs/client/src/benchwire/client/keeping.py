@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from benchwire.client.errors import NoLab, Refused
+from benchwire.client.patience import is_away
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +22,12 @@ def kept(renew: Callable[[], object], *, every_s: float) -> Iterator[None]:
             try:
                 renew()
                 wait_s = every_s
-            except NoLab as error:
+            except (NoLab, Refused) as error:
+                if not is_away(error):
+                    log.warning("a lease is lost: %s", error)
+                    return
                 log.warning("a lease could not be renewed, trying again: %s", error)
                 wait_s = min(every_s, 1.0)
-            except Refused as error:
-                log.warning("a lease is lost: %s", error)
-                return
 
     thread = threading.Thread(target=keep, name="lease", daemon=True)
     thread.start()

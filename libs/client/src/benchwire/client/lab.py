@@ -2,9 +2,9 @@
 
 import os
 import time
+import uuid
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -15,8 +15,10 @@ from websockets.sync.client import connect
 
 from benchwire.client.errors import FlashFailed, NoBoard, NoLab, Refused
 from benchwire.client.http import Http
+from benchwire.client.image import Image, form_of
 from benchwire.client.keeping import kept
 from benchwire.client.listening import Listener
+from benchwire.client.patience import AGAIN_S, patiently
 from benchwire.client.records import Answer, Device, Frame, Job, Lease
 
 DEFAULT_URL = "http://127.0.0.1:8765"
@@ -24,23 +26,13 @@ LEASE_S = 900.0
 LONGEST_CALL_S = 25.0  # of a call that waits; the lab allows 30
 LOOK_AGAIN_S = 5.0
 
+_START = "/api/flash/start"
 _CONFLICT = 409
+_NOT_NOW = 500
+_MAY_STILL_BEGIN_S = 0.5
 _LAST_FRAMES = ("flash_completed", "flash_failed", "flash_cancelled")
 
 Labels = Mapping[str, str]
-
-
-class Image(msgspec.Struct, frozen=True):
-    """A file to flash: a path, or bytes with a ``name``. Without ``address`` it goes where the board's firmware goes."""
-
-    source: Path | bytes
-    address: int | None = None
-    name: str = "firmware.bin"
-
-    @property
-    def file_name(self) -> str:
-        """What the lab calls it."""
-        return self.source.name if isinstance(self.source, Path) else self.name
 
 
 class Lab:
@@ -85,7 +77,11 @@ class Lab:
         return msgspec.convert(told["devices"], list[Device])
 
     def device(self, name: str, host: str | None = None) -> Device:
-        """One board."""
+        """One board, by its name or by its port."""
+        if "/" in name:
+            found = [one for one in self.devices(host=host) if one.port == name]
+            if len(found) == 1:
+                return found[0]
         return msgspec.convert(self._http.get(f"/api/devices/{_segment(name)}", host=host)["device"], Device)
 
     def reset(self, name: str, *, host: str | None = None, mode: str = "run", lease_id: str | None = None) -> None:
@@ -98,11 +94,11 @@ class Lab:
         self, holder: str, *, device: str | None = None, host: str | None = None, profile: str | None = None,
         labels: Labels | None = None, for_s: float = LEASE_S, patience_s: float = 0.0,
     ) -> Lease:  # fmt: skip
-        """A board for ``holder`` alone, waited for in the lab's queue for ``patience_s``. Raises ``NoBoard``."""
+        """A board for ``holder`` alone, waited for in the lab's queue for ``patience_s``, also over a restart of the lab. Raises ``NoBoard``."""
         end = time.monotonic() + patience_s
         asked = {
             "holder": holder, "device_id": device, "host": host, "profile": profile, "labels": dict(labels or {}), "for_s": for_s,
-            "wait_s": min(patience_s, LONGEST_CALL_S), "patience_s": patience_s,
+            "wait_s": 0.0, "patience_s": patience_s,  # its id is needed soon: to wait on when the lab restarts, and to leave the queue
         }  # fmt: skip
         try:
             lease = self._lease_of(self._http.post("/api/leases", asked))
@@ -112,10 +108,10 @@ class Lab:
             raise NoBoard(str(error)) from error
         try:
             while lease.state == "waiting" and (left := end - time.monotonic()) > 0:
-                path = f"/api/leases/{_segment(lease.lease_id)}"
-                lease = self._lease_of(self._http.get(path, wait_s=min(left, LONGEST_CALL_S)))
+                lease = patiently(lambda: self._waited(lease.lease_id, min(left, LONGEST_CALL_S)), within_s=left)  # noqa: B023 - called here
         except BaseException:
-            self.release(lease.lease_id)
+            with suppress(NoLab, Refused):  # what went wrong first is what has to be told
+                self.release(lease.lease_id)
             raise
         if lease.state != "held":
             self.release(lease.lease_id)
@@ -143,6 +139,9 @@ class Lab:
         """Gives the board back, or leaves the queue; of a lease that is over there is nothing to give back."""
         self._http.delete(f"/api/leases/{_segment(lease_id)}")
 
+    def _waited(self, lease_id: str, wait_s: float) -> Lease:
+        return self._lease_of(self._http.get(f"/api/leases/{_segment(lease_id)}", wait_s=wait_s))
+
     @staticmethod
     def _lease_of(told: dict[str, Any]) -> Lease:
         return msgspec.convert(told["lease"], Lease)
@@ -150,24 +149,27 @@ class Lab:
     # -- flashing
 
     def start_flash(self, images: Iterable[Image], **asked: Any) -> Job:
-        """Queues a job; ``asked`` are the fields of ``POST /api/flash/start`` beside the files."""
-        images = list(images)
-        single = len(images) == 1
-        with ExitStack() as opened:
-            files = []
-            for image in images:
-                content = (
-                    image.source if isinstance(image.source, bytes) else opened.enter_context(image.source.open("rb"))
-                )
-                field = "file" if single or image.address is None else f"file@{image.address:#x}"
-                files.append((field, (image.file_name, content)))
-            if single and images[0].address is not None:
-                asked["address"] = images[0].address
-            told = self._http.upload("/api/flash/start", files, asked)
-        return self.job(str(told["jobId"]))
+        """Queues a job; ``asked`` are the fields of ``POST /api/flash/start`` beside the files. Ctrl-C meanwhile cancels what it began."""
+        key = uuid.uuid4().hex
+        asked["label"] = _pairs(asked.pop("labels", None) or {})
+        with form_of(list(images)) as (files, placed):
+            try:
+                job_id = str(self._http.upload(_START, files, {**asked, **placed}, key=key)["jobId"])
+                return patiently(lambda: self.job(job_id))
+            except KeyboardInterrupt:
+                self._take_back(key)
+                raise
+
+    def _take_back(self, key: str) -> None:
+        """Cancels the job of a call that was broken off. Under the same key the lab tells which that is; without firmware it begins none."""
+        for wait_s in (0.0, _MAY_STILL_BEGIN_S):
+            time.sleep(wait_s)
+            with suppress(NoLab, Refused):
+                self.steer(str(self._http.post(_START, key=key)["jobId"]), "cancel")
+                return
 
     def watch(self, job_id: str) -> Generator[Frame, None, None]:
-        """What is said of a job on ``/flash-progress``, until it is over; a connection that breaks is made again."""
+        """What is said of a job on ``/flash-progress``, until it is over; a connection that breaks, as when the lab restarts, is made again."""
         address = f"{self._http.ws_url}/flash-progress/{_segment(job_id)}"
         while True:
             try:
@@ -182,19 +184,24 @@ class Lab:
                         except TimeoutError:
                             continue
                     return
-            except InvalidStatus as error:
-                raise NoLab(f"{self.url} refuses the connection: {error}") from error
-            except (WebSocketException, OSError):
-                if self.job(job_id).is_over:
-                    return
-                time.sleep(LOOK_AGAIN_S / 10)
+            except (WebSocketException, OSError, NoLab, Refused) as error:
+                if isinstance(error, InvalidStatus) and error.response.status_code < _NOT_NOW:
+                    raise NoLab(f"{self.url} refuses the connection: {error}") from error
+            if patiently(lambda: self.job(job_id)).is_over:
+                return
+            time.sleep(AGAIN_S)
 
     def flash(self, images: Iterable[Image], **asked: Any) -> Job:
-        """Flashes, and returns when the job is over. Raises ``FlashFailed`` when the image is not on the board, verified."""
+        """Flashes, and returns when the job is over. Raises ``FlashFailed`` when the image is not on the board, verified. Ctrl-C cancels it."""
         job = self.start_flash(images, **asked)
-        for _ in self.watch(job.job_id):
-            pass
-        return verified(self.job(job.job_id))
+        try:
+            for _ in self.watch(job.job_id):
+                pass
+        except KeyboardInterrupt:
+            with suppress(NoLab, Refused):
+                self.steer(job.job_id, "cancel")
+            raise
+        return verified(patiently(lambda: self.job(job.job_id)))
 
     def job(self, job_id: str) -> Job:
         """A flash job."""
