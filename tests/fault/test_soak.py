@@ -97,11 +97,9 @@ class Bench:
 
 def place_of(profile: profiles.Profile) -> tuple[int, int]:
     """Where data can lie that is no firmware: its address, and its offset in the flash file."""
-    match profile.driver:
-        case profiles.Pyocd() as driver:
-            return driver.address + 0x8000, 0x8000
-        case _:
-            return 0x20000, 0x20000
+    if isinstance(profile.driver, profiles.Pyocd):
+        return profile.firmware_address + 0x8000, 0x8000
+    return 0x20000, 0x20000
 
 
 class Soak:
