@@ -253,6 +253,10 @@ async def test_tasks_agents_and_boards_are_answered_as_it_is_written(lab: Checke
 
 
 async def _leases_are(lab: Checked, log: Log) -> None:
+    async def is_shown() -> bool:
+        return (await lab.client.get("/api/devices/board")).status_code == 200
+
+    await eventually(is_shown)
     await lab("GET", "/api/devices/{device_id}", "board")
     example = lab.example("POST", "/api/leases")
     await lab("POST", "/api/leases", json=example, expect=409)

@@ -1,4 +1,6 @@
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from benchwire.agent.sandbox import WORKDIR, Kind, Sandbox, sweep
@@ -14,6 +16,8 @@ def test_what_a_killed_runner_left_is_ended_by_the_next_one_and_nothing_of_anoth
         for place in (mine, others)
     ]
     try:
+        # A process that was just started has no environment yet, for a moment.
+        wait_until(lambda: all(Path(f"/proc/{one.pid}/environ").read_bytes() for one in left))
         sweep(WORKDIR, f"{tmp_path / 'mine'}/")
         assert left[0].wait(timeout=30) == -9
         assert left[1].poll() is None
@@ -21,3 +25,10 @@ def test_what_a_killed_runner_left_is_ended_by_the_next_one_and_nothing_of_anoth
         for one in left:
             one.kill()
             one.wait()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)

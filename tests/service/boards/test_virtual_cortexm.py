@@ -304,7 +304,7 @@ def test_as_many_boards_are_listed_as_are_plugged_in(
 
 def test_an_erased_board_runs_nothing_and_is_not_broken(tmp_path: Path, build: Build) -> None:
     with plugged_in(tmp_path / "run", holds=build("one")) as board:
-        assert board.qemu_pids()
+        eventually(lambda: bool(board.qemu_pids()))
         board.pyocd("erase", "--chip")
         assert board.ask(do="reset") == {"ok": True}
         status = board.ask(do="status")
@@ -518,7 +518,7 @@ def test_an_idle_board_costs_no_cpu(board: PluggedIn) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_board_without_remains(tmp_path: Path, build: Build, number: signal.Signals) -> None:
     with plugged_in(tmp_path / "run", holds=build("one")) as board:
-        assert board.qemu_pids()
+        eventually(lambda: bool(board.qemu_pids()))
         board.process.send_signal(number)
         assert board.process.wait(DEADLINE_S) == 0
         assert board.qemu_pids() == []
@@ -527,7 +527,7 @@ def test_a_signal_ends_a_board_without_remains(tmp_path: Path, build: Build, num
 
 def test_a_killed_board_takes_its_emulator_along_and_is_no_longer_listed(tmp_path: Path, build: Build) -> None:
     with plugged_in(tmp_path / "run", holds=build("one")) as board:
-        assert board.qemu_pids()
+        eventually(lambda: bool(board.qemu_pids()))
         board.process.kill()
         board.process.wait(DEADLINE_S)
         eventually(lambda: board.qemu_pids() == [])
