@@ -119,20 +119,32 @@ class Soak:
             jobs = [await self._start() for _ in range(count)]
             for job in jobs:
                 tasks.create_task(self._trouble(job, self._chance.random(), self._chance.random()))
-            tasks.create_task(self._kill_agent(self._chance.uniform(1.0, 6.0)))
+            if self._chance.random() < 0.6:  # an agent that lives on must not have kept anything, either
+                tasks.create_task(self._kill_agent(self._chance.uniform(1.0, 6.0)))
             for job in jobs:
                 await self._until_over(job)
         for name in BOARDS:
             await self._bench.do(name, do="fault", kind="slow", bytes_per_s=0)
 
-    async def _start(self) -> Job:
-        name = self._chance.choice(list(BOARDS))
+    async def all_flashed(self) -> None:
+        """Every board can be flashed, whatever happened to it before. A power cycle ends the faults that still wait for their moment."""
+        for name in BOARDS:
+            for on in (False, True):
+                await self._bench.do(name, do="power", on=on)
+        for job in [await self._start(name, plainly=True) for name in BOARDS]:
+            await self._until_over(job)
+            answer = (await self._http.get(f"/api/flash/jobs/{job.job_id}")).json()
+            assert answer["status"] == "completed", answer
+
+    async def _start(self, name: str | None = None, *, plainly: bool = False) -> Job:
+        name = name or self._chance.choice(list(BOARDS))
         image = self._chance.randbytes(self._chance.choice(SIZES))
         asked = {
             "device_id": name, "address": str(place_of(profiles.load(BOARDS[name]))[0]), "format": "bin",
             "retries": str(self._chance.choice((0, 0, 1, 2))), "priority": str(self._chance.choice((0, 0, 5))),
             **({"max_bytes_per_s": str(SLOWLY)} if self._chance.random() < 0.3 else {}),
         }  # fmt: skip
+        asked |= {"retries": "0"} if plainly else {}
         told: dict[str, Any] = {}
 
         async def accepted() -> bool:
@@ -216,6 +228,7 @@ async def soaked(directory: Path, jobs: int, seed: int) -> str:
             for begun in range(0, jobs, WAVE_JOBS):
                 await soak.wave(min(WAVE_JOBS, jobs - begun))
             await eventually(lambda: _all_free(soak), within_s=60, what="every board is there and free")
+            await soak.all_flashed()
             devices = await soak.devices()
             story = [one.event async for one in Log(bus).read(["bench.flash.>"])]
             ends = check_ends(soak.jobs, story)

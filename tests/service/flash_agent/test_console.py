@@ -143,6 +143,25 @@ async def test_a_lent_port_is_free_and_what_comes_after_the_reset_has_the_job(tm
     assert [(line.line, line.job_id) for line in lines] == [("old", None), ("half", None), ("BOOT", "job_1")]
 
 
+async def test_a_board_that_is_gone_does_not_take_the_port_of_the_one_that_follows(tmp_path: Path) -> None:
+    """A job gives the port back in the moment in which its board vanishes, and another appears at the same path."""
+    link = tmp_path / "tty"
+    async with monitored(str(link)) as (before, _):
+        with plugged(link):
+            await eventually(lambda: before.is_open)
+            before.release()
+        back = asyncio.create_task(before.resume(timeout_s=30.0))
+        await asyncio.sleep(0)
+        before.end()
+        with plugged(link) as pty:
+            assert not await back
+            async with monitored(str(link)) as (after, lines):
+                await eventually(lambda: after.is_open)
+                pty.print(b"here\n")
+                await eventually(lambda: [line.line for line in lines] == ["here"])
+    assert not before.is_open
+
+
 # Floods
 
 

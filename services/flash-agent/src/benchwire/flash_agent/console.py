@@ -60,6 +60,7 @@ class Console:
         self._wanted = asyncio.Event()
         self._wanted.set()
         self._lost = asyncio.Event()
+        self._over = False
         self._complained = ""
 
     @property
@@ -79,7 +80,12 @@ class Console:
                 tasks.create_task(self._sending())
                 tasks.create_task(self._keeping_open())
         finally:
-            self._close()
+            self.end()
+
+    def end(self) -> None:
+        """Lets go of the port for good: the board is gone, and what appears at the same path has a monitor of its own."""
+        self._over = True
+        self._close()
 
     async def _keeping_open(self) -> None:
         while True:
@@ -93,16 +99,16 @@ class Console:
                 await asyncio.sleep(REOPEN_S if self._wanted.is_set() else 0)
 
     async def _open(self) -> bool:
-        """Opens the port, unless it is open or lent; whether it is open then."""
+        """Opens the port, unless it is open or lent, or the board is gone; whether it is open then."""
         async with self._opening:
-            if self._port is not None or self.is_lent:
+            if self._port is not None or self.is_lent or self._over:
                 return self._port is not None
             try:
                 port = await opened(self._path, self._baud, self._heard, self._gone)
             except PORT_ERRORS as error:
                 self._complain(f"{self._path} cannot be opened: {error}")
                 return False
-            if not self._wanted.is_set():  # somebody asked for it meanwhile
+            if not self._wanted.is_set() or self._over:  # somebody asked for it meanwhile
                 port.close()
                 return False
             self._port, self._complained = port, ""
@@ -132,7 +138,7 @@ class Console:
         self._wanted.set()
         end = asyncio.get_running_loop().time() + timeout_s
         while not await self._open():
-            if asyncio.get_running_loop().time() > end:
+            if self._over or asyncio.get_running_loop().time() > end:
                 return False
             await asyncio.sleep(REOPEN_S / 5)
         return True

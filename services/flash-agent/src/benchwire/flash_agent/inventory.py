@@ -190,7 +190,10 @@ class Inventory:
         self.plugged.set()
 
     def _unplug(self, name: str) -> None:
-        self._boards.pop(name).gone.set()
+        board = self._boards.pop(name)
+        board.gone.set()
+        if board.console is not None:
+            board.console.end()  # not only its task: a job may be about to take the port again
         monitor = self._monitors.pop(name, None)
         if monitor is not None:
             monitor.cancel()
