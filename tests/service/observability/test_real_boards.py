@@ -52,10 +52,12 @@ async def board(nats: nats_server.Server, log: Log, tmp_path: Path) -> AsyncIter
 async def steered(port: int, client: httpx.AsyncClient, job_id: str) -> list[dict[str, Any]]:
     """The frames of a job that is paused, freed of its limit, and resumed."""
     frames: list[dict[str, Any]] = []
+    asked = False
     async with connect(f"ws://127.0.0.1:{port}/flash-progress/{job_id}") as socket:
         while not frames or frames[-1]["type"] not in ("flash_completed", "flash_failed"):
             frames.append(json.loads(await asyncio.wait_for(socket.recv(), 60.0)))
-            if len([one for one in frames if one["type"] == "flash_progress" and one["stage"] == "writing"]) == 3:
+            if not asked and [one["stage"] for one in frames if one["type"] == "flash_progress"].count("writing") == 3:
+                asked = True
                 (await client.post(f"/api/flash/jobs/{job_id}/pause")).raise_for_status()
             if frames[-1]["type"] == "flash_paused":
                 (
