@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -55,11 +56,17 @@ def test_the_golden_file_of_each_version_still_decodes_to_its_sample(entry: Entr
         event = codec.decode(body, headers)
         assert type(event) is entry.event
         # A field that came later has its default here, and its own value in today's sample.
-        written = set(json.loads(body))
-        expected = sample(entry.event)
-        for field in msgspec.structs.fields(entry.event):
-            if field.encode_name in written:
-                assert getattr(event, field.name) == getattr(expected, field.name), field.name
+        written, expected = json.loads(body), msgspec.to_builtins(sample(entry.event))
+        assert _as_written(msgspec.to_builtins(event), written) == _as_written(expected, written), entry.tag
+
+
+def _as_written(value: Any, written: Any) -> Any:
+    """``value`` without the fields that were not written, at any depth; one that was written and is gone is missed."""
+    if isinstance(written, dict):
+        return {name: _as_written(value[name], one) for name, one in written.items()}
+    if isinstance(written, list):
+        return [_as_written(one, other) for one, other in zip(value, written, strict=True)]
+    return value
 
 
 @each_entry

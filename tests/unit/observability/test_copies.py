@@ -7,6 +7,7 @@ import pytest
 from benchwire.events.event import Event
 from benchwire.events.flash import FlashStarted
 from benchwire.events.session import (
+    MessageRequested,
     MessageSent,
     SessionClaimed,
     SessionDeleted,
@@ -105,7 +106,7 @@ def test_every_event_of_a_session_is_copied_left_out_or_refused() -> None:
         if kind is SessionDeleted:
             with pytest.raises(Unusable, match="session_deleted"):
                 copies.imported(event, "other")
-        elif kind in (SessionClaimed, SessionStopRequested):
+        elif kind in (SessionClaimed, SessionStopRequested, MessageRequested):
             assert copies.imported(event, "other") is None
         else:
             made = copies.imported(event, "other")

@@ -79,6 +79,16 @@ def _session(event: session.SessionEvent) -> str:  # noqa: C901, PLR0911, PLR091
             origin = event.forked_from_session_id
             forked = f"forked from {shown(origin, 60)}" if origin else None
             return _joined(shown(event.session_name or "", 60), event.agent_name, event.project_dir, forked)
+        case session.MessageRequested():
+            return _joined(shown(event.text), f"by {shown(event.by, 40)}" if event.by else None)
+        case session.ToolApprovalRequested():
+            asked = f"{shown(event.tool_name, 40)} {_arguments(event.tool_input)}"
+            return f"{asked} waits for a yes until {event.expires_at:%H:%M:%S} UTC"
+        case session.ToolDecided():
+            who = f"by {shown(event.by, 40)}" if event.by else None
+            return _joined(
+                f"{shown(event.tool_use_id, 40)} {'may' if event.approved else 'must not'} run", who, event.reason
+            )
         case session.MessageSent():
             return f"{shown(event.role, 20)}: {shown(_text_of(event.content))}"
         case session.ToolCalled():
@@ -110,12 +120,14 @@ def _task(event: task.TaskEvent) -> str:  # noqa: PLR0911 - one line per kind of
         return f"{shown(event.node_id, 40)}: {_proof(event)}"
     match event:
         case task.TaskRequested():
-            boards = ", ".join(shown(node.board, 30) for node in event.nodes) or event.board
+            boards = ", ".join(shown(node.board, 30) for node in event.nodes if node.board) or event.board
             return _joined(event.kind, boards and f"for {boards}", event.prompt and f'"{shown(event.prompt, 80)}"')
         case task.TaskClaimed():
             return f"by runner {event.runner}{_again(event.attempt)}"
         case task.TaskPlanned():
-            nodes = ", ".join(f"{shown(node.node_id, 40)} ({shown(node.board, 30)})" for node in event.nodes)
+            nodes = ", ".join(
+                shown(node.node_id, 40) + (f" ({shown(node.board, 30)})" if node.board else "") for node in event.nodes
+            )
             return f"{len(event.nodes)} node{'s' * (len(event.nodes) != 1)}: {nodes}"
         case task.TaskGuided():
             return f"{shown(event.node_id or 'every node', 40)}: {shown(event.guidance)}"
@@ -128,16 +140,20 @@ def _task(event: task.TaskEvent) -> str:  # noqa: PLR0911 - one line per kind of
     assert_never(event)
 
 
-_OfWork = task.NodeStarted | task.NodeGenerated | task.NodeCompiled | task.NodeSimulated | task.NodeRetried
+_OfWork = (
+    task.NodeStarted | task.NodeGenerated | task.NodeCompiled | task.NodeSimulated | task.NodeTested | task.NodeRetried
+)
 _OfProof = task.NodeImageStored | task.NodeDeploying | task.NodeDeployed | task.NodeSucceeded | task.NodeFailed
-_OF_WORK = (task.NodeStarted, task.NodeGenerated, task.NodeCompiled, task.NodeSimulated, task.NodeRetried)
+_OF_WORK = (
+    task.NodeStarted, task.NodeGenerated, task.NodeCompiled, task.NodeSimulated, task.NodeTested, task.NodeRetried
+)  # fmt: skip
 _OF_PROOF = (task.NodeImageStored, task.NodeDeploying, task.NodeDeployed, task.NodeSucceeded, task.NodeFailed)
 
 
-def _work(event: _OfWork) -> str:
+def _work(event: _OfWork) -> str:  # noqa: PLR0911 - one line per kind of event
     match event:
         case task.NodeStarted():
-            return f"for {shown(event.board, 30)}{_again(event.attempt)}"
+            return f"{f'for {shown(event.board, 30)}' if event.board else 'begun'}{_again(event.attempt)}"
         case task.NodeGenerated():
             lines = sum(text.count("\n") for text in event.sources.values())
             author = shown(event.model, 40) if event.model else "a person"
@@ -154,6 +170,9 @@ def _work(event: _OfWork) -> str:
             kept = f"{len(event.assertions) - len(missed)} of {len(event.assertions)} assertions hold"
             why = "; ".join(f"{shown(one.name, 40)}: {shown(one.detail)}" for one in missed if one.required)
             return f"try {event.iteration}: {_joined(event.outcome, kept, why, event.simulator_error)}"
+        case task.NodeTested():
+            tests = f"{event.tests_passed} of {event.tests_passed + event.tests_failed} tests pass"
+            return f"try {event.iteration}: {_joined(shown(event.outcome, 20), tests, f'quality {event.quality_score:.2f}')}"
         case task.NodeRetried():
             return f"try {event.iteration} ended at {shown(event.stage, 20)}; {first_problem(event.feedback)}"
     assert_never(event)

@@ -4,6 +4,9 @@ from typing import Literal
 
 import msgspec
 
+from benchwire.events.event import Artifact
+from benchwire.events.task import NodeSpec, UartLink
+
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused", tag_field="answer"):
     """A reply that says no: ``code`` for programs, ``detail`` for people."""
@@ -71,3 +74,108 @@ class SerialAccepted(msgspec.Struct, frozen=True, kw_only=True, tag="serial_acce
     """So many bytes were handed to the port."""
 
     written: int
+
+
+class DesignSystem(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks an agent runner to plan a system from plain words; nothing is built. Subject ``ask.agent.design``, answered by one runner of all.
+
+    ``board`` is a profile's name, when all nodes are for it.
+    """
+
+    prompt: str
+    board: str | None = None
+    answers: list[str] = []
+
+
+class SystemDesigned(msgspec.Struct, frozen=True, kw_only=True, tag="system_designed", tag_field="answer"):
+    """What would be built: nodes with their boards and assertions, and whose UARTs are joined."""
+
+    nodes: list[NodeSpec]
+    links: list[UartLink] = []
+    summary: str = ""
+    model: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    duration_s: float = 0.0
+
+
+class ListBoards(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks an agent runner for which boards it can make firmware. Subject ``ask.agent.boards``, answered by one runner of all."""
+
+
+class BoardAbility(msgspec.Struct, frozen=True, kw_only=True):
+    """What a runner's host can do for one board profile; ``missing`` has a sentence for each thing that it lacks, naming the package."""
+
+    name: str
+    title: str
+    aliases: list[str]
+    architecture: str
+    can_build: bool
+    can_simulate: bool
+    can_flash: bool
+    missing: list[str] = []
+
+
+class BoardsListed(msgspec.Struct, frozen=True, kw_only=True, tag="boards_listed", tag_field="answer"):
+    """All board profiles, as the host of ``runner`` can serve them."""
+
+    runner: str
+    boards: list[BoardAbility]
+
+
+class PushDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for a document whose bytes are in the artifact store already. Subject ``ask.documents.push``. The same id again is the same document."""
+
+    document_id: str
+    name: str
+    artifact: Artifact
+    tags: list[str] = []
+    session_id: str | None = None
+
+
+class DocumentPushed(msgspec.Struct, frozen=True, kw_only=True, tag="document_pushed", tag_field="answer"):
+    """The document is in the log."""
+
+    document_id: str
+
+
+class SearchDocuments(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for documents, best match first. Subject ``ask.documents.search``.
+
+    They have the words of ``query`` in their text, name or description, and all of ``tags``.
+    """
+
+    query: str = ""
+    tags: list[str] = []
+    limit: int = 20
+
+
+class DocumentFound(msgspec.Struct, frozen=True, kw_only=True):
+    """One document; ``excerpt`` shows where the words stand."""
+
+    document_id: str
+    name: str
+    size_bytes: int
+    content_type: str
+    tags: list[str]
+    created_at: str
+    excerpt: str = ""
+
+
+class DocumentsFound(msgspec.Struct, frozen=True, kw_only=True, tag="documents_found", tag_field="answer"):
+    """What matches, at most ``limit`` of them."""
+
+    documents: list[DocumentFound]
+
+
+class GetDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks what is known of one document. Its bytes are in the artifact store. Subject ``ask.documents.get``."""
+
+    document_id: str
+
+
+class DocumentTold(msgspec.Struct, frozen=True, kw_only=True, tag="document_told", tag_field="answer"):
+    """One document, and where its bytes are."""
+
+    document: DocumentFound
+    artifact: Artifact

@@ -1,5 +1,6 @@
 """Sessions: one conversation with an agent, or one run of an outside client that reports through hooks."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -7,10 +8,22 @@ import msgspec
 from benchwire.events.event import Event
 
 
-class SessionRequested(Event, frozen=True, kw_only=True, tag="session_requested"):
-    """Somebody wants an agent to work on ``prompt``. The queue of the agent runners.
+class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one run of a session may spend: tokens (in and out, written to and read from the cache), US dollars, seconds on the clock.
 
-    ``parent_session_id`` names the session that this one works for; ``parent_session_name`` is how older clients say it.
+    A field that is absent is no limit. A run begins with ``session_requested``, so that a session which is gone on with has all of it again.
+    """
+
+    max_tokens: int | None = None
+    max_usd: float | None = None
+    max_wall_s: float | None = None
+
+
+class SessionRequested(Event, frozen=True, kw_only=True, tag="session_requested"):
+    """Somebody wants an agent to work on ``prompt``. The queue of the agent runners. On a session that has ended: to go on with it.
+
+    ``parent_session_id`` names the session that this one works for; ``parent_session_name`` is how older clients say it. ``message_id`` is that
+    of the message that ``prompt`` came as, if it did. ``ask_before`` names tools that wait for a person, beside those of the blueprint.
     """
 
     session_id: str
@@ -22,6 +35,9 @@ class SessionRequested(Event, frozen=True, kw_only=True, tag="session_requested"
     model: str | None = None
     max_turns: int = 50
     parent_session_id: str | None = None
+    budget: Budget | None = None
+    ask_before: list[str] = []
+    message_id: str | None = None
 
 
 class SessionClaimed(Event, frozen=True, kw_only=True, tag="session_claimed"):
@@ -50,13 +66,46 @@ class SessionStarted(Event, frozen=True, kw_only=True, tag="session_start"):
     forked_from_event_id: int | None = None
 
 
+class MessageRequested(Event, frozen=True, kw_only=True, tag="message_requested"):
+    """A person has something to say to a session that runs; it enters the conversation, as a ``message`` with this id, at the next turn."""
+
+    session_id: str
+    message_id: str
+    text: str
+    by: str | None = None
+
+
 class MessageSent(Event, frozen=True, kw_only=True, tag="message"):
-    """A turn of the conversation: ``content`` is a list of blocks as the Messages API shapes them."""
+    """A turn of the conversation: ``content`` is a list of blocks as the Messages API shapes them.
+
+    ``message_id`` is that of the ``message_requested`` that this is.
+    """
 
     session_id: str
     role: str
     content: list[dict[str, Any]]
     session_name: str | None = None
+    message_id: str | None = None
+
+
+class ToolApprovalRequested(Event, frozen=True, kw_only=True, tag="tool_approval_requested"):
+    """A tool waits for a person to say whether it may run; after ``expires_at`` that is a no."""
+
+    session_id: str
+    tool_use_id: str
+    tool_name: str
+    tool_input: dict[str, Any] = msgspec.field(default_factory=dict)
+    expires_at: datetime
+
+
+class ToolDecided(Event, frozen=True, kw_only=True, tag="tool_decided"):
+    """Whether a tool that waited may run. ``by`` is who said so; absent when nobody did in time."""
+
+    session_id: str
+    tool_use_id: str
+    approved: bool
+    reason: str | None = None
+    by: str | None = None
 
 
 class ToolCalled(Event, frozen=True, kw_only=True, tag="pre_tool"):
@@ -105,10 +154,14 @@ class SessionEnded(Event, frozen=True, kw_only=True, tag="session_stop"):
 
 
 class SessionFailed(Event, frozen=True, kw_only=True, tag="session_failed"):
-    """The session ended without doing what it was asked, and why."""
+    """The session ended without doing what it was asked, and why.
+
+    ``code`` is for programs: ``budget_tokens``, ``budget_usd``, ``budget_wall``, ``max_turns``, ``max_tokens``, ``refusal``, ``model``, ``agent``.
+    """
 
     session_id: str
     reason: str
+    code: str | None = None
 
 
 class SessionStopRequested(Event, frozen=True, kw_only=True, tag="session_stop_requested"):
@@ -157,7 +210,10 @@ SessionEvent = (
     SessionRequested
     | SessionClaimed
     | SessionStarted
+    | MessageRequested
     | MessageSent
+    | ToolApprovalRequested
+    | ToolDecided
     | ToolCalled
     | ToolReturned
     | ModelUsed

@@ -6,12 +6,25 @@ from benchwire.events.event import Artifact, Event
 
 
 class Assertion(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node's output must show. ``kind`` is ``substring``, ``regex`` or ``absent``; a required one decides."""
+    """What a node's output must show; a required one decides.
+
+    ``kind`` says how ``pattern`` is meant: ``substring``, ``regex``, ``absent`` (the text must not appear), ``order`` (the texts ``patterns``
+    appear one after the other), ``count`` (the regex matches at least ``min_count`` and at most ``max_count`` times) or ``range`` (the regex
+    matches, and its ``group``, by number or name, is a number from ``minimum`` to ``maximum``). With ``within_s`` it has to be shown by so many
+    seconds after the first byte of output.
+    """
 
     name: str
-    pattern: str
+    pattern: str = ""
     kind: str = "substring"
     required: bool = True
+    patterns: list[str] = []
+    min_count: int | None = None
+    max_count: int | None = None
+    group: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    within_s: float | None = None
 
 
 class AssertionResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,23 +37,39 @@ class AssertionResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One firmware to make: for which board profile, doing what, proved how.
+    """One firmware to make: for which board profile, doing what, proved how. Or one module of code, which has no ``board``.
 
     ``sources`` (file name to text) are built as they are, without a model. ``expect`` is the text that the real board has to print;
-    without ``deploy`` the node ends after its simulation.
+    without ``deploy`` the node ends after its simulation. ``device`` (on ``host``) is the board that it is for; without one, any that is free and
+    has the ``labels``. ``depends_on`` names the modules that a module imports.
     """
 
     node_id: str
-    board: str
+    board: str = ""
     description: str = ""
     assertions: list[Assertion] = []
     sources: dict[str, str] | None = None
     deploy: bool = True
     expect: str | None = None
+    host: str | None = None
+    device: str | None = None
+    labels: dict[str, str] = {}
+    depends_on: list[str] = []
+
+
+class UartLink(msgspec.Struct, frozen=True, kw_only=True):
+    """The UARTs of two nodes are joined: what one sends, the other receives. They are simulated together."""
+
+    a: str
+    b: str
 
 
 class TaskRequested(Event, frozen=True, kw_only=True, tag="task_requested"):
-    """Somebody wants firmware (or code) made. The queue of the agent runners."""
+    """Somebody wants firmware (or code) made: ``kind`` is ``firmware`` or ``code``. The queue of the agent runners.
+
+    Without ``nodes`` the model plans them; with ``deploy`` false none of those goes onto a board. ``quality_target`` is what a module's
+    quality score (0 to 1) has to reach.
+    """
 
     task_id: str
     kind: str
@@ -50,6 +79,9 @@ class TaskRequested(Event, frozen=True, kw_only=True, tag="task_requested"):
     nodes: list[NodeSpec] = []
     max_iterations: int = 5
     simulation_timeout_s: float = 10.0
+    links: list[UartLink] = []
+    quality_target: float = 0.8
+    deploy: bool = True
 
 
 class TaskClaimed(Event, frozen=True, kw_only=True, tag="task_claimed"):
@@ -61,11 +93,17 @@ class TaskClaimed(Event, frozen=True, kw_only=True, tag="task_claimed"):
 
 
 class TaskPlanned(Event, frozen=True, kw_only=True, tag="task_planned"):
-    """The nodes the task will make."""
+    """The nodes the task will make. ``model`` and what it cost are absent when a person said which."""
 
     task_id: str
     nodes: list[NodeSpec]
     estimated_iterations: int
+    links: list[UartLink] = []
+    summary: str = ""
+    model: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    duration_s: float = 0.0
 
 
 class NodeStarted(Event, frozen=True, kw_only=True, tag="node_started"):
@@ -108,7 +146,8 @@ class NodeCompiled(Event, frozen=True, kw_only=True, tag="node_compiled"):
 class NodeSimulated(Event, frozen=True, kw_only=True, tag="node_simulated"):
     """The simulator is done. ``outcome`` is ``passed``, ``timeout``, ``crashed``, ``refused`` or ``flooded``.
 
-    ``output`` is what the board printed, and nothing else; the simulator's own words are in ``simulator_error``.
+    ``output`` is what the board printed, and nothing else; the simulator's own words are in ``simulator_error``. ``together_with`` names the
+    nodes whose UARTs were joined to this one's.
     """
 
     task_id: str
@@ -120,10 +159,37 @@ class NodeSimulated(Event, frozen=True, kw_only=True, tag="node_simulated"):
     simulator_error: str = ""
     assertions: list[AssertionResult] = []
     duration_s: float = 0.0
+    together_with: list[str] = []
+
+
+class NodeTested(Event, frozen=True, kw_only=True, tag="node_tested"):
+    """The tests of a code module ran in the sandbox. ``outcome`` is ``passed``, ``failed``, ``timeout``, ``crashed`` or ``refused``.
+
+    ``quality_score`` is the sum of ``measures`` times ``weights`` (each measure 0 to 1, the weights add up to 1): ``tests`` is the part that passed,
+    ``coverage`` the part of the module's lines that ran, ``lint`` and ``types`` fall with the number of findings. ``report`` is what the tools said.
+    """
+
+    task_id: str
+    node_id: str
+    iteration: int
+    ok: bool
+    outcome: str
+    tests_passed: int = 0
+    tests_failed: int = 0
+    lint_findings: int = 0
+    type_errors: int = 0
+    measures: dict[str, float] = {}
+    weights: dict[str, float] = {}
+    quality_score: float = 0.0
+    report: str = ""
+    duration_s: float = 0.0
 
 
 class NodeRetried(Event, frozen=True, kw_only=True, tag="node_retried"):
-    """An iteration did not pass; ``stage`` is ``generate``, ``compile``, ``memory``, ``simulate`` or ``assert``, ``feedback`` goes to the model."""
+    """An iteration did not pass, and ``feedback`` goes to the model.
+
+    ``stage`` is ``generate``, ``compile``, ``memory``, ``simulate`` or ``assert``; of a code module ``generate``, ``test`` or ``quality``.
+    """
 
     task_id: str
     node_id: str
@@ -224,6 +290,7 @@ TaskEvent = (
     | NodeGenerated
     | NodeCompiled
     | NodeSimulated
+    | NodeTested
     | NodeRetried
     | NodeImageStored
     | NodeDeploying

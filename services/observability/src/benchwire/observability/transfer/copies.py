@@ -7,6 +7,7 @@ import msgspec
 
 from benchwire.events.event import Event
 from benchwire.events.session import (
+    MessageRequested,
     MessageSent,
     ModelUsed,
     SessionClaimed,
@@ -17,7 +18,9 @@ from benchwire.events.session import (
     SessionStarted,
     SessionStopped,
     SessionStopRequested,
+    ToolApprovalRequested,
     ToolCalled,
+    ToolDecided,
     ToolReturned,
 )
 from benchwire.observability.errors import Unusable
@@ -30,6 +33,8 @@ Kept = (
     MessageSent
     | ToolCalled
     | ToolReturned
+    | ToolApprovalRequested
+    | ToolDecided
     | ModelUsed
     | SessionStarted
     | SessionEnded
@@ -37,7 +42,7 @@ Kept = (
     | SessionStopped
     | SessionDescribed
 )
-_OF_A_RUNNER_THERE = (SessionClaimed, SessionStopRequested)
+_OF_A_RUNNER_THERE = (SessionClaimed, SessionStopRequested, MessageRequested)
 
 
 def copy_id(session_id: str, tombstone: int, *parts: object) -> str:
