@@ -1,7 +1,7 @@
 # Everything a user or a maintainer does, in one place. `make help` lists it.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-MEMBERS := libs/events libs/boards libs/web libs/client libs/pytest services/observability services/documents services/agent services/flash-agent deploy
+MEMBERS := libs/events libs/boards libs/web libs/client libs/pytest libs/mcp services/observability services/documents services/agent services/flash-agent deploy
 SOURCES := $(MEMBERS:=/src)
 # One more than there are cores: a test mostly waits for the processes that it started.
 PYTEST_WORKERS ?= $(shell expr $$(nproc) + 1)
