@@ -21,6 +21,7 @@ import serial
 
 from benchwire.boards import profile as profiles
 from benchwire.boards.virtual.registry import BoardRecord, is_alive, read_records
+from benchwire.events import child
 
 TOOLS = ("arm-none-eabi-gcc", "arm-none-eabi-objcopy", "qemu-system-arm", "setpriv")
 PYOCD = Path(sys.executable).with_name("pyocd")
@@ -78,11 +79,10 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
             sources, include=".", linker_script=PurePosixPath(profile.linker_script).name, output=f"{tag}.elf"
         )
         named = [f'-DTAG="{tag}"', *(f"-D{name}={value}" for name, value in macros.items())]
-        subprocess.run([*argv, *named], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(child.dying_with_owner([*argv, *named]), cwd=folder, check=True, stdout=subprocess.DEVNULL)
         for form, ending in (("binary", "bin"), ("ihex", "hex")):
-            subprocess.run(
-                [profile.compiler.objcopy, "-O", form, f"{tag}.elf", f"{tag}.{ending}"], cwd=folder, check=True
-            )
+            convert = [profile.compiler.objcopy, "-O", form, f"{tag}.elf", f"{tag}.{ending}"]
+            subprocess.run(child.dying_with_owner(convert), cwd=folder, check=True)
         return folder / f"{tag}.bin"
 
     return compile_it
@@ -109,7 +109,8 @@ class PluggedIn:
 
     def pyocd(self, *arguments: str, ok: bool = True) -> str:
         """Run the pyocd command on this board; what it printed."""
-        done = subprocess.run(self.pyocd_command(*arguments), capture_output=True, text=True, timeout=60, check=False)
+        command = self.pyocd_command(*arguments)
+        done = subprocess.run(child.dying_with_owner(command), capture_output=True, text=True, timeout=60, check=False)
         output = done.stdout + done.stderr
         assert (done.returncode == 0) is ok, output
         return output
@@ -170,7 +171,9 @@ def simulated(profile: profiles.Profile, image: Path, size_bytes: int) -> bytes:
         argv = simulator.argv(str(image))
     else:
         argv = [sys.executable, "-m", simulator.module, str(image), "--timeout-s", "30"]
-    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        child.dying_with_owner(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
         assert process.stdout is not None
         try:
             return process.stdout.read(size_bytes)
@@ -215,7 +218,9 @@ def plugged_in(
         run_dir.mkdir(exist_ok=True)
         (run_dir / f"{name}.flash").write_bytes(holds.read_bytes().ljust(FLASH_BYTES, b"\xff"))
     command = board_command(run_dir, name, "--die-with-parent", profile=profile)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        child.dying_with_owner(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             wait_until_ready(process)
             (record,) = [record for record in read_records(run_dir) if record.name == name]
@@ -276,7 +281,8 @@ def test_boards_are_listed_and_chosen_by_serial_number_without_naming_their_targ
     tmp_path: Path, build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def pyocd(*arguments: str) -> str:
-        done = subprocess.run([PYOCD, *arguments], capture_output=True, text=True, timeout=60, check=True)
+        command = [str(PYOCD), *arguments]
+        done = subprocess.run(child.dying_with_owner(command), capture_output=True, text=True, timeout=60, check=True)
         return done.stdout + done.stderr
 
     monkeypatch.setenv("BENCHWIRE_VIRTUAL_DIR", str(tmp_path))
@@ -296,7 +302,8 @@ def test_as_many_boards_are_listed_as_are_plugged_in(
     monkeypatch.setenv("BENCHWIRE_VIRTUAL_DIR", str(tmp_path))
     with ExitStack() as bench:
         plugged = [bench.enter_context(plugged_in(tmp_path, f"b{number}")) for number in range(count)]
-        done = subprocess.run([PYOCD, "list"], capture_output=True, text=True, timeout=60, check=True)
+        command = [str(PYOCD), "list"]
+        done = subprocess.run(child.dying_with_owner(command), capture_output=True, text=True, timeout=60, check=True)
     listed = [word for word in done.stdout.split() if re.fullmatch("[0-9A-F]{12}", word)]
     assert sorted(listed) == sorted(board.record.serial_number for board in plugged)
     assert ("No available debug probes" in done.stdout + done.stderr) is (count == 0)
@@ -332,9 +339,8 @@ def test_a_cable_that_goes_at_a_byte_leaves_half_an_image_and_no_board(
     with plugged_in(tmp_path, profile="stm32f103") as board:
         assert board.ask(do="fault", kind="drop", after_bytes=12_000) == {"ok": True}
         uid = board.record.serial_number if plugin else board.record.probe
-        with subprocess.Popen(
-            [PYOCD, "flash", "-u", str(uid), "-t", "stm32f103rc", image], stderr=subprocess.PIPE, text=True
-        ) as flashing:
+        command = [str(PYOCD), "flash", "-u", str(uid), "-t", "stm32f103rc", str(image)]
+        with subprocess.Popen(child.dying_with_owner(command), stderr=subprocess.PIPE, text=True) as flashing:
             assert board.process.wait(DEADLINE_S) == 0
             if plugin:
                 assert "b1 was unplugged" in flashing.communicate(timeout=DEADLINE_S)[1]
@@ -358,8 +364,11 @@ def test_faults_of_the_chip_last_until_its_power_is_cycled(tmp_path: Path, build
         assert "failure (address 0x08000800" in output
         board.cycle_power()
         with board.console() as console:
-            assert "10010414" in board.commander(*commands)
-            assert console.readline() == b"BOOT one\r\n"
+            assert "10010414" in board.commander(*commands, "reset")
+            while not (line := console.readline()).endswith(
+                b"BOOT one\r\n"
+            ):  # half an image may have said something, too
+                assert line, "the firmware said nothing"
 
 
 def test_a_mute_probe_answers_nothing_until_the_power_is_cycled(tmp_path: Path, build: Build) -> None:
@@ -459,7 +468,8 @@ def test_a_flash_that_is_killed_midway_keeps_what_was_programmed_and_can_be_repe
     image, flash = build("one", PAD_BYTES=20_000), tmp_path / "b1.flash"
     with plugged_in(tmp_path) as board:
         assert board.ask(do="fault", kind="slow", bytes_per_s=2000)["ok"]
-        with subprocess.Popen(board.pyocd_command("flash", f"{image}@{FLASH_BASE:#x}")) as flashing:
+        command = board.pyocd_command("flash", f"{image}@{FLASH_BASE:#x}")
+        with subprocess.Popen(child.dying_with_owner(command)) as flashing:
             eventually(lambda: bool(board.ask(do="status")["programmed_bytes"] >= 512))
             if killed == "pyocd":
                 with board.probe_line() as probe:
@@ -510,9 +520,12 @@ def test_an_idle_board_costs_no_cpu(board: PluggedIn) -> None:
         fields = Path(f"/proc/{board.process.pid}/stat").read_text().rpartition(")")[2].split()
         return int(fields[11]) + int(fields[12])
 
-    before = cpu_ticks()
-    time.sleep(1)
-    assert (cpu_ticks() - before) / os.sysconf("SC_CLK_TCK") < 0.05
+    def is_idle() -> bool:
+        before = cpu_ticks()
+        time.sleep(1)
+        return (cpu_ticks() - before) / os.sysconf("SC_CLK_TCK") < 0.05
+
+    eventually(is_idle)  # its start may have left something to do
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -556,7 +569,9 @@ def test_unplugging_answers_and_ends_the_process(board: PluggedIn) -> None:
 def test_a_board_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     starter = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL).pid, flush=True); input()"
     command = [sys.executable, "-c", starter, *board_command(tmp_path, "b1", "--die-with-parent")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        child.dying_with_owner(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         eventually(lambda: [record.pid for record in read_records(tmp_path)] == [pid])
@@ -566,8 +581,9 @@ def test_a_board_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
 
 
 def test_two_boards_of_one_name_are_refused(board: PluggedIn) -> None:
+    command = board_command(board.run_dir, "b1")
     second = subprocess.run(
-        board_command(board.run_dir, "b1"), capture_output=True, text=True, timeout=DEADLINE_S, check=False
+        child.dying_with_owner(command), capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )
     assert second.returncode == 1
     assert "already plugged in" in second.stderr
@@ -576,7 +592,10 @@ def test_two_boards_of_one_name_are_refused(board: PluggedIn) -> None:
 
 def test_of_two_boards_of_one_name_that_are_started_together_one_is_there(tmp_path: Path) -> None:
     command = board_command(tmp_path, "b1", "--die-with-parent", profile="rp2040")
-    twins = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    twins = [
+        subprocess.Popen(child.dying_with_owner(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     try:
         eventually(lambda: any(one.poll() is not None for one in twins))
         (refused,) = [one for one in twins if one.poll() is not None]
@@ -594,15 +613,19 @@ def test_of_two_boards_of_one_name_that_are_started_together_one_is_there(tmp_pa
 
 def test_a_run_directory_that_is_too_deep_is_refused_in_words(tmp_path: Path) -> None:
     deep = tmp_path / ("x" * 100)
-    refused = subprocess.run(board_command(deep, "b1"), capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    command = board_command(deep, "b1")
+    refused = subprocess.run(
+        child.dying_with_owner(command), capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
     assert refused.returncode == 1
     assert "use a shorter run directory" in refused.stderr
 
 
 def test_a_flash_file_of_another_chip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b1.flash").write_bytes(bytes(4096))
+    command = board_command(tmp_path, "b1")
     refused = subprocess.run(
-        board_command(tmp_path, "b1"), capture_output=True, text=True, timeout=DEADLINE_S, check=False
+        child.dying_with_owner(command), capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )
     assert refused.returncode == 1
     assert "4096 bytes" in refused.stderr
@@ -619,7 +642,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"kind": "drop"}, "needs a whole number 'after_bytes'"),
     (
         {"kind": "earthquake"},
-        "it knows bad_sector, disconnect, drop, flip_bit, mute, reconnect, slow, unplug, wrong_chip",
+        "this board knows bad_sector, disconnect, drop, flip_bit, mute, reconnect, slow, unplug, wrong_chip",
     ),
 ]
 

@@ -22,6 +22,7 @@ import serial
 from benchwire.boards import profile as profiles
 from benchwire.boards.profile import EspImage, Esptool
 from benchwire.boards.virtual.registry import read_records
+from benchwire.events import child
 from benchwire.events.testing.eventually import eventually
 
 pytestmark = pytest.mark.timeout(90)
@@ -81,23 +82,20 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
             (folder / file).write_text(text)
         flags = ["-Os", "-march=rv32imc_zicsr", "-mabi=ilp32", "-ffreestanding", "-nostdlib", "-nostartfiles"]
         compiler = ["riscv64-unknown-elf-gcc", *flags, "-T", "layout.ld", "start.S", "main.c", "-o", "app.elf"]
-        subprocess.run(compiler, cwd=folder, check=True, capture_output=True)
-        pack = [
-            *ESPTOOL,
-            "--chip",
-            "esp32c3",
-            "elf2image",
-            "--flash-mode",
-            "dio",
-            "--flash-freq",
-            "40m",
-            "--flash-size",
-            "4MB",
-        ]
-        subprocess.run([*pack, "-o", "app.bin", "app.elf"], cwd=folder, check=True, capture_output=True)
-        return folder / "app.bin"
+        subprocess.run(child.dying_with_owner(compiler), cwd=folder, check=True, capture_output=True)
+        return pack("esp32c3", folder / "app.elf")
 
     return build_one
+
+
+def pack(profile: str, elf: Path) -> Path:
+    """What is flashed of a program: the image, beside it."""
+    kind = profiles.load(profile).image
+    assert isinstance(kind, EspImage)
+    image = elf.with_suffix(".bin")
+    command = [*ESPTOOL, "--chip", kind.chip, "elf2image", *kind.arguments, "-o", str(image), str(elf)]
+    subprocess.run(child.dying_with_owner(command), check=True, capture_output=True)
+    return image
 
 
 class Bench:
@@ -137,7 +135,7 @@ class Bench:
     async def esptool(self, *arguments: str | Path, port: str | None = None) -> tuple[int, str]:
         """Run the tool as anybody would; returns its exit code and everything it said."""
         tool = await asyncio.create_subprocess_exec(
-            *(*ESPTOOL, *self.chip, "--port", port or self.tty, *map(str, arguments)),
+            *child.dying_with_owner([*ESPTOOL, *self.chip, "--port", port or self.tty, *map(str, arguments)]),
             env=os.environ | {"ESPTOOL_CFGFILE": str(self.patience)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -176,10 +174,9 @@ async def plugged_in(run_dir: Path, profile: str = "esp32c3", *, holds: Path | N
     """A board that was just plugged in; its flash begins with the image `holds`, as if somebody had flashed that before."""
     if holds is not None:
         put_into_flash(run_dir, holds)
+    argv = [sys.executable, "-m", "benchwire.boards.virtual", profile, "--name", "board", "--run-dir", str(run_dir)]
     process = await asyncio.create_subprocess_exec(
-        *[sys.executable, "-m", "benchwire.boards.virtual", profile, "--name", "board", "--run-dir", str(run_dir)],
-        "--die-with-parent",
-        stdout=subprocess.PIPE,
+        *child.dying_with_owner([*argv, "--die-with-parent"]), stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     try:
@@ -539,17 +536,14 @@ def packed(profile_name: str, folder: Path, main: str, *others: str) -> Path:
     profile = profiles.load(profile_name)
     if shutil.which(profile.compiler.gcc) is None:
         pytest.skip(f"no {profile.compiler.gcc} on this machine (Debian: {profile.compiler.package})")
-    assert isinstance(profile.image, EspImage)
     (folder / "main.c").write_text(main)
     sources = [str(folder / "main.c"), *(str(profiles.ROOT / file) for file in (*profile.support_sources, *others))]
-    elf, image = folder / "app.elf", folder / "app.bin"
+    elf = folder / "app.elf"
     script = str(profiles.ROOT / profile.linker_script)
     include = str(profiles.ROOT / "common")
     argv = profile.compile_argv(sources, include=include, linker_script=script, output=str(elf))
-    subprocess.run(argv, check=True, capture_output=True)
-    pack = [*ESPTOOL, "--chip", profile.image.chip, "elf2image", *profile.image.arguments, "-o", str(image), str(elf)]
-    subprocess.run(pack, check=True, capture_output=True)
-    return image
+    subprocess.run(child.dying_with_owner(argv), check=True, capture_output=True)
+    return pack(profile_name, elf)
 
 
 @pytest.mark.parametrize("profile", [pytest.param("esp32", marks=pytest.mark.long), "esp32s3"])
@@ -645,7 +639,10 @@ async def test_the_arithmetic_that_the_xtensa_compiler_leaves_out_is_right(tmp_p
 
 async def simulate(image: Path, *arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
-        *SIMULATE, str(image), *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        *child.dying_with_owner([*SIMULATE, str(image), *arguments]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     said, remarks = await asyncio.wait_for(process.communicate(stdin), 30)
     assert process.returncode is not None
@@ -674,7 +671,9 @@ async def test_the_simulator_ends_at_its_time_and_at_its_bytes(build: Build) -> 
 
 async def test_stdin_goes_to_the_uart(build: Build) -> None:
     process = await asyncio.create_subprocess_exec(
-        *SIMULATE, str(build("echo", ECHO % "ECHO")), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        *child.dying_with_owner([*SIMULATE, str(build("echo", ECHO % "ECHO"))]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert process.stdin is not None
     assert process.stdout is not None

@@ -10,9 +10,9 @@ from benchwire.boards.virtual.cortexm.bus import BusFault
 from benchwire.boards.virtual.cortexm.chips import CHIPS
 from benchwire.boards.virtual.cortexm.core import REGISTER_PC, REGISTER_XPSR, XPSR_THUMB, Core, Stop
 from benchwire.boards.virtual.cortexm.description import Description
-from benchwire.boards.virtual.cortexm.flash import f4
-from benchwire.boards.virtual.cortexm.flash.array import FlashArray
+from benchwire.boards.virtual.cortexm.flash import f4, st
 from benchwire.boards.virtual.cortexm.flash.f4 import FlashF4
+from benchwire.boards.virtual.flash_array import FlashArray
 
 F405 = CHIPS["stm32f405"]
 FLASH_BASE, FLASH_BYTES, SRAM_BASE = 0x0800_0000, 1024 * 1024, 0x2000_0000
@@ -31,16 +31,11 @@ def cells() -> Iterator[mmap.mmap]:
 
 
 @pytest.fixture
-def array(cells: mmap.mmap) -> FlashArray:
-    return FlashArray(cells)
-
-
-@pytest.fixture
 def controller(array: FlashArray) -> FlashF4:
     made = FlashF4(array)
-    made.write(f4.KEYR, f4.KEY1)
-    made.write(f4.KEYR, f4.KEY2)
-    made.write(f4.CR, f4.CR_PG | 2 << f4.CR_PSIZE_SHIFT)
+    made.write(f4.KEYR, st.KEY1)
+    made.write(f4.KEYR, st.KEY2)
+    made.write(f4.CR, st.CR_PG | 2 << f4.CR_PSIZE_SHIFT)
     return made
 
 
@@ -85,7 +80,7 @@ def test_flash_shows_at_zero_as_well(core: Core, cells: mmap.mmap) -> None:
 def test_code_reaches_the_registers_of_the_controller(core: Core) -> None:
     load(core, LOAD_WORD, BREAKPOINT, r0=CONTROLLER + f4.CR)
     core.run(1000)
-    assert core.read_register(2) == f4.CR_PG | 2 << f4.CR_PSIZE_SHIFT
+    assert core.read_register(2) == st.CR_PG | 2 << f4.CR_PSIZE_SHIFT
 
 
 def test_a_breakpoint_stops_at_its_own_address(core: Core) -> None:

@@ -3,21 +3,11 @@
 import pytest
 
 from benchwire.boards.virtual.cortexm.bus import BusFault
-from benchwire.boards.virtual.cortexm.flash import f1
-from benchwire.boards.virtual.cortexm.flash.array import FlashArray
-from benchwire.boards.virtual.cortexm.flash.f1 import FLASH_BASE, PAGE_BYTES, FlashF1
+from benchwire.boards.virtual.cortexm.flash import f1, st
+from benchwire.boards.virtual.cortexm.flash.f1 import PAGE_BYTES, FlashF1
+from benchwire.boards.virtual.flash_array import FlashArray
 
 FLASH_BYTES = 64 * 1024
-
-
-@pytest.fixture
-def cells() -> bytearray:
-    return bytearray(b"\xff" * FLASH_BYTES)
-
-
-@pytest.fixture
-def array(cells: bytearray) -> FlashArray:
-    return FlashArray(cells)
 
 
 @pytest.fixture
@@ -27,29 +17,29 @@ def locked(array: FlashArray) -> FlashF1:
 
 @pytest.fixture
 def controller(locked: FlashF1) -> FlashF1:
-    locked.write(f1.KEYR, f1.KEY1)
-    locked.write(f1.KEYR, f1.KEY2)
+    locked.write(f1.KEYR, st.KEY1)
+    locked.write(f1.KEYR, st.KEY2)
     return locked
 
 
 def erase_page(controller: FlashF1, offset: int) -> None:
     controller.write(f1.CR, f1.CR_PER)
-    controller.write(f1.AR, FLASH_BASE + offset)
+    controller.write(f1.AR, st.FLASH_BASE + offset)
     controller.write(f1.CR, f1.CR_PER | f1.CR_STRT)
 
 
 def test_it_is_locked_until_both_keys_came_in_order(locked: FlashF1, cells: bytearray) -> None:
-    locked.write(f1.KEYR, f1.KEY2)
-    locked.write(f1.KEYR, f1.KEY1)
-    locked.write(f1.KEYR, f1.KEY2)
-    locked.write(f1.CR, f1.CR_PG)
+    locked.write(f1.KEYR, st.KEY2)
+    locked.write(f1.KEYR, st.KEY1)
+    locked.write(f1.KEYR, st.KEY2)
+    locked.write(f1.CR, st.CR_PG)
     locked.program(0, b"\x00\x00")
     assert locked.read(f1.CR) == f1.CR_LOCK
     assert cells[:2] == b"\xff\xff"
 
 
 def test_a_half_word_is_programmed_and_the_end_of_it_is_told(controller: FlashF1, cells: bytearray) -> None:
-    controller.write(f1.CR, f1.CR_PG)
+    controller.write(f1.CR, st.CR_PG)
     controller.program(2, b"\x34\x12")
     assert cells[:6] == b"\xff\xff\x34\x12\xff\xff"
     assert controller.read(f1.SR) == f1.SR_EOP
@@ -59,13 +49,13 @@ def test_a_half_word_is_programmed_and_the_end_of_it_is_told(controller: FlashF1
 
 @pytest.mark.parametrize(("offset", "size"), [(0, 1), (0, 4), (1, 2)])
 def test_anything_but_an_aligned_half_word_is_a_fault(controller: FlashF1, offset: int, size: int) -> None:
-    controller.write(f1.CR, f1.CR_PG)
+    controller.write(f1.CR, st.CR_PG)
     with pytest.raises(BusFault, match="half-words"):
         controller.program(offset, bytes(size))
 
 
 def test_a_programmed_half_word_can_only_be_zeroed(controller: FlashF1, cells: bytearray) -> None:
-    controller.write(f1.CR, f1.CR_PG)
+    controller.write(f1.CR, st.CR_PG)
     controller.program(0, b"\xff\x7f")
     controller.write(f1.SR, f1.SR_EOP)
     controller.program(0, b"\xff\x3f")
@@ -101,7 +91,7 @@ def test_a_bad_page_behaves_as_a_protected_one(controller: FlashF1, array: Flash
     erase_page(controller, PAGE_BYTES)
     assert controller.read(f1.SR) == f1.SR_WRPRTERR
     controller.write(f1.SR, f1.SR_WRPRTERR)
-    controller.write(f1.CR, f1.CR_PG)
+    controller.write(f1.CR, st.CR_PG)
     controller.program(PAGE_BYTES, b"\x00\x00")
     assert controller.read(f1.SR) == f1.SR_WRPRTERR
     assert cells.count(0) == 0

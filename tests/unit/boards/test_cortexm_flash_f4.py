@@ -2,24 +2,14 @@
 
 import pytest
 
-from benchwire.boards.virtual.cortexm.flash import f4
-from benchwire.boards.virtual.cortexm.flash.array import BitFlip, FlashArray
+from benchwire.boards.virtual.cortexm.flash import f4, st
 from benchwire.boards.virtual.cortexm.flash.f4 import SECTOR_BYTES, FlashF4, sector_range
+from benchwire.boards.virtual.flash_array import BitFlip, FlashArray
 
 FLASH_BYTES = 1024 * 1024
 
 X32 = 2 << f4.CR_PSIZE_SHIFT
 WORD = bytes.fromhex("78563412")
-
-
-@pytest.fixture
-def cells() -> bytearray:
-    return bytearray(b"\xff" * FLASH_BYTES)
-
-
-@pytest.fixture
-def array(cells: bytearray) -> FlashArray:
-    return FlashArray(cells)
 
 
 @pytest.fixture
@@ -34,8 +24,8 @@ def controller(locked: FlashF4) -> FlashF4:
 
 
 def unlock(controller: FlashF4) -> None:
-    controller.write(f4.KEYR, f4.KEY1)
-    controller.write(f4.KEYR, f4.KEY2)
+    controller.write(f4.KEYR, st.KEY1)
+    controller.write(f4.KEYR, st.KEY2)
 
 
 def erase_sector(controller: FlashF4, sector: int, extra: int = 0) -> None:
@@ -50,7 +40,7 @@ def test_the_sectors_fill_one_mebibyte() -> None:
 
 
 def test_a_locked_controller_ignores_its_control_register(locked: FlashF4) -> None:
-    locked.write(f4.CR, f4.CR_PG | X32)
+    locked.write(f4.CR, st.CR_PG | X32)
     assert locked.read(f4.CR) == f4.CR_LOCK
 
 
@@ -68,14 +58,14 @@ def test_a_wrong_key_blocks_until_reset(locked: FlashF4) -> None:
 
 
 def test_a_key_while_unlocked_blocks_the_next_unlock(controller: FlashF4) -> None:
-    controller.write(f4.KEYR, f4.KEY1)
+    controller.write(f4.KEYR, st.KEY1)
     controller.write(f4.CR, f4.CR_LOCK)
     unlock(controller)
     assert controller.read(f4.CR) & f4.CR_LOCK
 
 
 def test_programming_takes_bits_from_one_to_zero_only(controller: FlashF4, cells: bytearray) -> None:
-    controller.write(f4.CR, f4.CR_PG | X32)
+    controller.write(f4.CR, st.CR_PG | X32)
     controller.program(0x100, bytes.fromhex("0ff0ffff"))
     controller.program(0x100, bytes.fromhex("ffff00aa"))
     assert cells[0x100:0x104].hex() == "0ff000aa"
@@ -98,14 +88,14 @@ def test_a_store_into_locked_flash_changes_nothing(locked: FlashF4, cells: bytea
 def test_a_store_of_another_size_than_psize_is_a_parallelism_error(
     controller: FlashF4, cells: bytearray, psize: int, size: int
 ) -> None:
-    controller.write(f4.CR, f4.CR_PG | psize << f4.CR_PSIZE_SHIFT)
+    controller.write(f4.CR, st.CR_PG | psize << f4.CR_PSIZE_SHIFT)
     controller.program(0, bytes(size))
     assert controller.read(f4.SR) == f4.SR_PGPERR
     assert cells[:8] == b"\xff" * 8
 
 
 def test_a_store_across_a_row_is_an_alignment_error(controller: FlashF4) -> None:
-    controller.write(f4.CR, f4.CR_PG | X32)
+    controller.write(f4.CR, st.CR_PG | X32)
     controller.program(14, WORD)
     assert controller.read(f4.SR) == f4.SR_PGAERR
 
@@ -119,8 +109,8 @@ def test_flags_are_cleared_by_writing_ones(controller: FlashF4) -> None:
 def test_end_of_operation_shows_only_with_its_interrupt(controller: FlashF4) -> None:
     erase_sector(controller, 0)
     assert controller.read(f4.SR) == 0
-    erase_sector(controller, 0, extra=f4.CR_EOPIE)
-    assert controller.read(f4.SR) == f4.SR_EOP
+    erase_sector(controller, 0, extra=st.CR_EOPIE)
+    assert controller.read(f4.SR) == st.SR_EOP
 
 
 @pytest.mark.parametrize("sector", [0, 3, 4, 5, 11])
@@ -148,14 +138,14 @@ def test_a_mass_erase_takes_everything(controller: FlashF4, array: FlashArray, c
 
 def test_start_while_programming_is_enabled_erases_nothing(controller: FlashF4, cells: bytearray) -> None:
     cells[:] = bytes(FLASH_BYTES)
-    controller.write(f4.CR, f4.CR_MER | f4.CR_PG | f4.CR_STRT)
+    controller.write(f4.CR, f4.CR_MER | st.CR_PG | f4.CR_STRT)
     assert cells.count(0) == FLASH_BYTES
     assert controller.read(f4.SR) == f4.SR_PGSERR
 
 
 def test_a_failing_cell_fails_once(controller: FlashF4, array: FlashArray, cells: bytearray) -> None:
     array.flips.append(BitFlip(offset=0x102, bit=7))
-    controller.write(f4.CR, f4.CR_PG | X32)
+    controller.write(f4.CR, st.CR_PG | X32)
     controller.program(0x100, WORD)
     assert cells[0x100:0x104].hex() == "7856b412"
     controller.program(0x104, WORD)
@@ -168,9 +158,9 @@ def test_a_bad_sector_is_neither_erased_nor_programmed_and_says_so(
 ) -> None:
     array.bad_sectors.append(controller.sector_at(0x5000))
     erase_sector(controller, 1)
-    assert controller.read(f4.SR) == f4.SR_WRPERR
-    controller.write(f4.SR, f4.SR_WRPERR)
-    controller.write(f4.CR, f4.CR_PG | X32)
+    assert controller.read(f4.SR) == st.SR_WRPERR
+    controller.write(f4.SR, st.SR_WRPERR)
+    controller.write(f4.CR, st.CR_PG | X32)
     controller.program(0x4000, WORD)
-    assert controller.read(f4.SR) == f4.SR_WRPERR
+    assert controller.read(f4.SR) == st.SR_WRPERR
     assert cells[0x4000:0x4004] == b"\xff" * 4

@@ -2,22 +2,12 @@
 
 import pytest
 
-from benchwire.boards.virtual.cortexm.flash import l4
-from benchwire.boards.virtual.cortexm.flash.array import BitFlip, FlashArray
+from benchwire.boards.virtual.cortexm.flash import l4, st
 from benchwire.boards.virtual.cortexm.flash.l4 import PAGE_BYTES, FlashL4
+from benchwire.boards.virtual.flash_array import BitFlip, FlashArray
 
 FLASH_BYTES = 1024 * 1024
 BANK_BYTES = FLASH_BYTES // 2
-
-
-@pytest.fixture
-def cells() -> bytearray:
-    return bytearray(b"\xff" * FLASH_BYTES)
-
-
-@pytest.fixture
-def array(cells: bytearray) -> FlashArray:
-    return FlashArray(cells)
 
 
 @pytest.fixture
@@ -27,8 +17,8 @@ def locked(array: FlashArray) -> FlashL4:
 
 @pytest.fixture
 def controller(locked: FlashL4) -> FlashL4:
-    locked.write(l4.KEYR, l4.KEY1)
-    locked.write(l4.KEYR, l4.KEY2)
+    locked.write(l4.KEYR, st.KEY1)
+    locked.write(l4.KEYR, st.KEY2)
     return locked
 
 
@@ -43,17 +33,17 @@ def test_it_is_delivered_with_two_banks(controller: FlashL4) -> None:
 
 
 def test_a_wrong_key_blocks_until_reset(locked: FlashL4) -> None:
-    for key in (l4.KEY2, l4.KEY1, l4.KEY2):
+    for key in (st.KEY2, st.KEY1, st.KEY2):
         locked.write(l4.KEYR, key)
     assert locked.read(l4.CR) & l4.CR_LOCK
     locked.reset()
-    for key in (l4.KEY1, l4.KEY2):
+    for key in (st.KEY1, st.KEY2):
         locked.write(l4.KEYR, key)
     assert not locked.read(l4.CR) & l4.CR_LOCK
 
 
 def test_a_double_word_is_programmed_with_its_second_half(controller: FlashL4, cells: bytearray) -> None:
-    controller.write(l4.CR, l4.CR_PG)
+    controller.write(l4.CR, st.CR_PG)
     controller.program(8, b"abcd")
     assert cells[8:16] == b"\xff" * 8
     controller.program(12, b"efgh")
@@ -63,7 +53,7 @@ def test_a_double_word_is_programmed_with_its_second_half(controller: FlashL4, c
 
 @pytest.mark.parametrize("size", [1, 2, 8])
 def test_only_words_are_taken(controller: FlashL4, size: int) -> None:
-    controller.write(l4.CR, l4.CR_PG)
+    controller.write(l4.CR, st.CR_PG)
     controller.program(0, bytes(size))
     assert controller.read(l4.SR) == l4.SR_SIZERR
 
@@ -72,7 +62,7 @@ def test_only_words_are_taken(controller: FlashL4, size: int) -> None:
 def test_the_halves_of_a_double_word_come_in_order(
     controller: FlashL4, cells: bytearray, offsets: tuple[int, ...]
 ) -> None:
-    controller.write(l4.CR, l4.CR_PG)
+    controller.write(l4.CR, st.CR_PG)
     for offset in offsets:
         controller.program(offset, bytes(4))
     assert controller.read(l4.SR) == l4.SR_PGAERR
@@ -80,7 +70,7 @@ def test_the_halves_of_a_double_word_come_in_order(
 
 
 def test_a_programmed_double_word_can_only_be_zeroed(controller: FlashL4, cells: bytearray) -> None:
-    controller.write(l4.CR, l4.CR_PG)
+    controller.write(l4.CR, st.CR_PG)
     for offset, word in ((0, b"abcd"), (4, b"efgh"), (0, b"\x00\x00\x00\x00"), (4, b"efgh")):
         controller.program(offset, word)
     assert controller.read(l4.SR) == l4.SR_PROGERR
@@ -92,7 +82,7 @@ def test_a_programmed_double_word_can_only_be_zeroed(controller: FlashL4, cells:
 
 
 def test_an_error_that_was_not_cleared_refuses_what_follows(controller: FlashL4, cells: bytearray) -> None:
-    controller.write(l4.CR, l4.CR_PG)
+    controller.write(l4.CR, st.CR_PG)
     controller.program(4, bytes(4))
     controller.program(0, bytes(4))
     assert controller.read(l4.SR) == l4.SR_PGAERR | l4.SR_PGSERR
@@ -102,7 +92,7 @@ def test_an_error_that_was_not_cleared_refuses_what_follows(controller: FlashL4,
 
 
 def test_a_store_into_locked_flash_changes_nothing(locked: FlashL4, cells: bytearray) -> None:
-    locked.write(l4.CR, l4.CR_PG)
+    locked.write(l4.CR, st.CR_PG)
     locked.program(0, bytes(4))
     assert locked.read(l4.SR) == l4.SR_PGSERR
     assert cells.count(0) == 0
@@ -137,25 +127,25 @@ def test_start_without_an_order_is_a_sequence_error(controller: FlashL4) -> None
 
 
 def test_end_of_operation_shows_only_with_its_interrupt(controller: FlashL4) -> None:
-    controller.write(l4.CR, l4.CR_PER | l4.CR_EOPIE | l4.CR_STRT)
-    assert controller.read(l4.SR) == l4.SR_EOP
+    controller.write(l4.CR, l4.CR_PER | st.CR_EOPIE | l4.CR_STRT)
+    assert controller.read(l4.SR) == st.SR_EOP
 
 
 def test_a_bad_page_behaves_as_a_protected_one(controller: FlashL4, array: FlashArray, cells: bytearray) -> None:
     array.bad_sectors.append(controller.sector_at(0))
     erase_page(controller, 0)
-    assert controller.read(l4.SR) == l4.SR_WRPERR
-    controller.write(l4.SR, l4.SR_WRPERR)
-    controller.write(l4.CR, l4.CR_PG)
+    assert controller.read(l4.SR) == st.SR_WRPERR
+    controller.write(l4.SR, st.SR_WRPERR)
+    controller.write(l4.CR, st.CR_PG)
     controller.program(8, bytes(4))
     controller.program(12, bytes(4))
-    assert controller.read(l4.SR) == l4.SR_WRPERR
+    assert controller.read(l4.SR) == st.SR_WRPERR
     assert cells.count(0) == 0
 
 
 def test_a_failing_cell_fails_once(controller: FlashL4, array: FlashArray, cells: bytearray) -> None:
     array.flips.append(BitFlip(offset=5, bit=1))
-    controller.write(l4.CR, l4.CR_PG)
+    controller.write(l4.CR, st.CR_PG)
     controller.program(0, bytes(4))
     controller.program(4, bytes(4))
     assert cells[:8] == bytes([0, 0, 0, 0, 0, 2, 0, 0])

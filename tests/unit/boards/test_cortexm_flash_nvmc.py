@@ -4,21 +4,11 @@ import pytest
 
 from benchwire.boards.virtual.cortexm.bus import BusFault
 from benchwire.boards.virtual.cortexm.flash import nvmc
-from benchwire.boards.virtual.cortexm.flash.array import FlashArray
 from benchwire.boards.virtual.cortexm.flash.nvmc import PAGE_BYTES, UICR_BYTES, FlashNvmc
+from benchwire.boards.virtual.flash_array import FlashArray
 
 CODE_BYTES = 64 * 1024
-ALL_BYTES = CODE_BYTES + UICR_BYTES
-
-
-@pytest.fixture
-def cells() -> bytearray:
-    return bytearray(b"\xff" * ALL_BYTES)
-
-
-@pytest.fixture
-def array(cells: bytearray) -> FlashArray:
-    return FlashArray(cells)
+FLASH_BYTES = CODE_BYTES + UICR_BYTES
 
 
 @pytest.fixture
@@ -53,28 +43,28 @@ def test_only_aligned_words_are_taken(controller: FlashNvmc, offset: int, size: 
 
 
 def test_a_page_is_erased_by_its_address(controller: FlashNvmc, cells: bytearray) -> None:
-    cells[:] = bytes(ALL_BYTES)
+    cells[:] = bytes(FLASH_BYTES)
     controller.write(nvmc.CONFIG, nvmc.ERASE_ENABLED)
     controller.write(nvmc.ERASEPAGE, 3 * PAGE_BYTES)
     assert cells[3 * PAGE_BYTES : 4 * PAGE_BYTES] == b"\xff" * PAGE_BYTES
-    assert cells.count(0) == ALL_BYTES - PAGE_BYTES
+    assert cells.count(0) == FLASH_BYTES - PAGE_BYTES
 
 
 @pytest.mark.parametrize("mode", [nvmc.READ_ONLY, nvmc.WRITE_ENABLED])
 def test_an_erase_that_is_not_enabled_does_nothing(controller: FlashNvmc, cells: bytearray, mode: int) -> None:
-    cells[:] = bytes(ALL_BYTES)
+    cells[:] = bytes(FLASH_BYTES)
     controller.write(nvmc.CONFIG, mode)
     controller.write(nvmc.ERASEPAGE, 0)
     controller.write(nvmc.ERASEALL, 1)
-    assert cells.count(0) == ALL_BYTES
+    assert cells.count(0) == FLASH_BYTES
 
 
 def test_erasing_all_takes_the_uicr_along_and_the_uicr_goes_alone(controller: FlashNvmc, cells: bytearray) -> None:
     controller.write(nvmc.CONFIG, nvmc.ERASE_ENABLED)
-    cells[:] = bytes(ALL_BYTES)
+    cells[:] = bytes(FLASH_BYTES)
     controller.write(nvmc.ERASEUICR, 1)
     assert cells.count(0) == CODE_BYTES
-    cells[:] = bytes(ALL_BYTES)
+    cells[:] = bytes(FLASH_BYTES)
     controller.write(nvmc.ERASEALL, 1)
     assert cells.count(0) == 0
 

@@ -10,6 +10,7 @@ from benchwire.boards import rp2040, uf2
 from benchwire.boards.virtual.board import BoardError
 from benchwire.boards.virtual.rp2040.bootrom import RAM_END, RAM_START, BootRom
 from benchwire.boards.virtual.rp2040.drive import Drive
+from benchwire.boards.virtual.rp2040.faults import KINDS, Faults
 from benchwire.boards.virtual.rp2040.flash import SIZE_BYTES, Flash
 
 START, SECTOR = rp2040.FLASH_START, rp2040.SECTOR_BYTES
@@ -191,6 +192,27 @@ def test_a_flash_file_of_another_size_is_refused(tmp_path: Path) -> None:
         Flash.open(tmp_path / "small"),
     ):
         pass
+
+
+# -- faults
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "says"),
+    [
+        ("meteor", {}, ", ".join(KINDS)),
+        ("wrong_chip", {"chip": "\n"}, "'chip'"),
+        ("bad_sector", {"address": 0}, "lies at 0x10000000"),
+        ("flip_bit", {"address": START, "bit": 8}, "bits 0 to 7"),
+        ("drop", {"after_bytes": -1}, "negative"),
+        ("slow", {}, "'bytes_per_s'"),
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_refused(
+    flash: Flash, kind: str, arguments: dict[str, object], says: str
+) -> None:
+    with pytest.raises(BoardError, match=says):
+        Faults(flash).begin(kind, arguments)
 
 
 # -- the drive

@@ -19,6 +19,7 @@ from benchwire.boards.virtual.control import MAX_PATH_BYTES, check_path, control
 from benchwire.boards.virtual.flash_file import claimed, flash_cells
 from benchwire.boards.virtual.registry import BoardRecord, read_records, registered, serial_number_of
 from benchwire.boards.virtual.uart import Uart
+from benchwire.events import child
 
 DEADLINE_S = 30.0
 
@@ -40,7 +41,7 @@ def names_in(directory: Path) -> list[str]:
 
 
 def dead_pid() -> int:
-    process = subprocess.Popen([sys.executable, "-c", ""])
+    process = subprocess.Popen(child.dying_with_owner([sys.executable, "-c", ""]))
     process.wait()
     return process.pid
 
@@ -63,7 +64,7 @@ def test_what_a_dead_board_left_behind_is_removed(tmp_path: Path) -> None:
 
 
 def test_a_process_that_ended_but_was_not_waited_for_counts_as_dead(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", ""])
+    process = subprocess.Popen(child.dying_with_owner([sys.executable, "-c", ""]))
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     try:
         (tmp_path / "b1.board.json").write_bytes(msgspec.json.encode(record(tmp_path, "b1", process.pid)))

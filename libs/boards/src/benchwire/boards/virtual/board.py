@@ -105,11 +105,3 @@ class BoardModule(Protocol):
 
     def open_board(self, place: Place, uart: Uart) -> AbstractAsyncContextManager[Board]:
         """Power the board up (it boots its flash); on leaving, everything it started is gone."""
-
-
-def integer(arguments: dict[str, Any], key: str) -> int:
-    """A whole number out of a fault's arguments. Raises `BoardError` when it is missing or something else."""
-    value = arguments.get(key)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise BoardError(f"this fault needs a whole number {key!r}, got {value!r}")
-    return value

@@ -61,7 +61,7 @@ class CortexMBoard:
             "powered": chip.powered,
             "core": chip.state.value,
             "chip": chip.identity.name,
-            "flash_sha256": chip.flash_sha256(),
+            "flash_sha256": chip.array.sha256(),
             "crash": chip.fault or chip.app.explain(),
             "boots": chip.app.starts,
             "app_pid": chip.app.pid,

@@ -1,7 +1,6 @@
 """The whole chip: bus, debug registers, CPU and running firmware, and the transitions between their states."""
 
 import asyncio
-import hashlib
 import mmap
 import struct
 import time
@@ -21,7 +20,7 @@ from benchwire.boards.virtual.cortexm.core import (
 )
 from benchwire.boards.virtual.cortexm.debug import DFSR_BKPT, DFSR_HALTED, CoreState, DebugRegisters, Order
 from benchwire.boards.virtual.cortexm.description import Description
-from benchwire.boards.virtual.cortexm.flash.array import FlashArray
+from benchwire.boards.virtual.flash_array import FlashArray
 
 # The CPU runs in slices on the event loop; their length follows the clock, so that nobody else waits long.
 SLICE_S = 0.004
@@ -68,10 +67,6 @@ class Chip:
     def pose_as(self, other: Description) -> None:
         """Answer with the ids of another chip from now on; memories and flash controller stay what they are."""
         self._debug.identity = other
-
-    def flash_sha256(self) -> str:
-        """SHA-256 of the whole flash array, hex."""
-        return hashlib.sha256(self._cells).hexdigest()
 
     async def power_on(self) -> None:
         """RAM is empty, the debugger's settings are gone, the firmware boots."""
@@ -239,12 +234,12 @@ class Chip:
         return in_private or address & ~0xFFF in self.identity.rom_tables
 
     def _read_peripheral(self, address: int) -> int:
-        register = address - self.description.controller_base
-        return self.controller.read(register) if 0 <= register < self.description.controller_bytes else 0
+        register = self.description.register_of(address)
+        return 0 if register is None else self.controller.read(register)
 
     def _write_peripheral(self, address: int, value: int) -> None:
-        register = address - self.description.controller_base
-        if 0 <= register < self.description.controller_bytes:
+        register = self.description.register_of(address)
+        if register is not None:
             self.controller.write(register, value)
 
     @staticmethod

@@ -12,8 +12,8 @@ from unicorn.unicorn import Uc, UcError
 
 from benchwire.boards.virtual.cortexm.bus import BusFault
 from benchwire.boards.virtual.cortexm.description import Description
-from benchwire.boards.virtual.cortexm.flash.array import FlashArray
 from benchwire.boards.virtual.cortexm.flash.controller import FlashController
+from benchwire.boards.virtual.flash_array import FlashArray
 
 PERIPHERAL_BASE, PERIPHERAL_BYTES = 0x4000_0000, 0x2000_0000
 PRIVATE_BASE, PRIVATE_BYTES = 0xE000_0000, 0x10_0000
@@ -179,15 +179,13 @@ class Core:
 
     def _mmio_read(self, _uc: Any, offset: int, _size: int, _data: Any) -> int:
         self._put_right()
-        register = PERIPHERAL_BASE + offset - self._chip.controller_base
-        if 0 <= register < self._chip.controller_bytes:
-            return self._controller.read(register & ~3) >> 8 * (register & 3)
-        return 0
+        register = self._chip.register_of(PERIPHERAL_BASE + offset)
+        return 0 if register is None else self._controller.read(register & ~3) >> 8 * (register & 3)
 
     def _mmio_write(self, _uc: Any, offset: int, _size: int, value: int, _data: Any) -> None:
         self._put_right()
-        register = PERIPHERAL_BASE + offset - self._chip.controller_base
-        if 0 <= register < self._chip.controller_bytes:
+        register = self._chip.register_of(PERIPHERAL_BASE + offset)
+        if register is not None:
             self._controller.write(register, value)
 
     def _private_read(self, _uc: Any, offset: int, _size: int, _data: Any) -> int:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from benchwire.boards.virtual.cortexm.flash.array import FlashArray
 from benchwire.boards.virtual.cortexm.flash.controller import FlashController
+from benchwire.boards.virtual.flash_array import FlashArray
 
 ROM_TABLE_CLASS, GENERIC_CLASS = 0x1, 0xE
 
@@ -93,6 +93,11 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
         if self.flash_at_zero and address + size_bytes <= self.flash[0].size_bytes:
             return address
         return None
+
+    def register_of(self, address: int) -> int | None:
+        """The offset of the flash controller's register that a bus access to `address` reaches; None when it reaches another one."""
+        offset = address - self.controller_base
+        return offset if 0 <= offset < self.controller_bytes else None
 
     def component_at(self, page: int) -> Component | None:
         """What stands at this page of 4 KiB, if a debugger can identify it."""

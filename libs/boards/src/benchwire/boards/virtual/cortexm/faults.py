@@ -15,11 +15,12 @@ A power cycle ends all of them but a slow flash and a probe that fell off.
 import asyncio
 from typing import Any
 
-from benchwire.boards.virtual.board import BoardError, integer
+from benchwire.boards.virtual.arguments import bit, chip, count, integer, unknown
+from benchwire.boards.virtual.board import BoardError
 from benchwire.boards.virtual.cortexm.chip import Chip
 from benchwire.boards.virtual.cortexm.chips import CHIPS
-from benchwire.boards.virtual.cortexm.flash.array import BitFlip
 from benchwire.boards.virtual.cortexm.probe import Probe, ProbeServer
+from benchwire.boards.virtual.flash_array import BitFlip
 
 KINDS = ("bad_sector", "disconnect", "drop", "flip_bit", "mute", "reconnect", "slow", "unplug", "wrong_chip")
 
@@ -39,15 +40,15 @@ class Faults:
             case "mute":
                 self._server.muted = self._chip.muted = True
             case "wrong_chip":
-                self._chip.pose_as(CHIPS[_chip(arguments.get("chip"))])
+                self._chip.pose_as(CHIPS[chip(arguments, CHIPS)])
             case "bad_sector":
                 self._chip.array.bad_sectors.append(self._chip.controller.sector_at(self._offset(arguments)))
             case "flip_bit":
-                self._chip.array.flips.append(BitFlip(offset=self._offset(arguments), bit=_bit(arguments)))
+                self._chip.array.flips.append(BitFlip(offset=self._offset(arguments), bit=bit(arguments)))
             case "drop":
-                self._probe.cable_bytes = _counted(arguments, "after_bytes")
+                self._probe.cable_bytes = count(arguments, "after_bytes")
             case "slow":
-                self._chip.slow_bytes_per_s = _counted(arguments, "bytes_per_s") or None
+                self._chip.slow_bytes_per_s = count(arguments, "bytes_per_s") or None
             case "disconnect":
                 await self._server.disconnect()
             case "reconnect":
@@ -55,15 +56,14 @@ class Faults:
             case "unplug":
                 self.unplugged.set()
             case _:
-                raise BoardError(f"this board doesn't know the fault {kind!r}; it knows {', '.join(KINDS)}")
+                raise unknown(kind, KINDS)
 
     def end(self) -> None:
         """The power was cycled."""
         self._server.muted = self._chip.muted = False
         self._probe.cable_bytes = None
         self._chip.pose_as(self._chip.description)
-        self._chip.array.bad_sectors.clear()
-        self._chip.array.flips.clear()
+        self._chip.array.mend()
 
     async def _reconnect(self) -> None:
         try:
@@ -77,23 +77,3 @@ class Faults:
             regions = (f"{region.base:#x}, {region.size_bytes} bytes" for region in self._chip.description.flash)
             raise BoardError(f"this fault needs an address in flash ({'; '.join(regions)})")
         return offset
-
-
-def _bit(arguments: dict[str, Any]) -> int:
-    bit = integer({"bit": 0} | arguments, "bit")
-    if not 0 <= bit < 8:
-        raise BoardError(f"a byte has the bits 0 to 7, and not {bit}")
-    return bit
-
-
-def _chip(name: object) -> str:
-    if not isinstance(name, str) or name not in CHIPS:
-        raise BoardError(f'this fault needs a "chip", one of {", ".join(CHIPS)}; got {name!r}')
-    return name
-
-
-def _counted(arguments: dict[str, Any], key: str) -> int:
-    number = integer(arguments, key)
-    if number < 0:
-        raise BoardError(f"{key} can't be negative")
-    return number

@@ -4,14 +4,13 @@ What can go wrong with it stands in `faults.py`.
 """
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from benchwire.boards.virtual.board import BoardError, Place, ResetMode
-from benchwire.boards.virtual.emulated import Emulation, Ending
+from benchwire.boards.virtual.emulated import Emulation, Ending, let_go
 from benchwire.boards.virtual.esp import slip
 from benchwire.boards.virtual.esp.boot import NOT_RUN, boot, download_log
 from benchwire.boards.virtual.esp.chips import CHIPS, Chip
@@ -183,9 +182,7 @@ class EspBoard:
             await asyncio.gather(activity, return_exceptions=True)
         if self._app is not None:
             self._app = None
-            # An emulated core reserves a gigabyte of addresses, and its callbacks refer to it in a circle: without
-            # this, quick resets pile cores up until the collector happens to come by.
-            gc.collect()
+            let_go()
 
     async def _live(self, mode: ResetMode) -> None:
         """What the chip does after a reset, software resets included, until somebody cancels it."""
@@ -223,14 +220,7 @@ class EspBoard:
         self._app = app
         self._state, self._reason = "app", None
         self._listen = app.feed
-        run = loop.run_in_executor(self._core, app.run)
-        try:
-            ending = await asyncio.shield(run)
-        except asyncio.CancelledError:
-            app.stop()
-            await run  # soon: at the end of the slice under way
-            raise
-        self._ended(ending)
+        self._ended(await app.run_in(self._core))
 
     def _ended(self, ending: Ending) -> None:
         self._state, self._reason = ending.kind, ending.reason

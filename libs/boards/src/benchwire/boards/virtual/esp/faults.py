@@ -15,7 +15,8 @@ A power cycle ends all of them but a slow line.
 import asyncio
 from typing import Any
 
-from benchwire.boards.virtual.board import BoardError, integer
+from benchwire.boards.virtual.arguments import bit, chip, count, integer, unknown
+from benchwire.boards.virtual.board import BoardError
 from benchwire.boards.virtual.esp.chips import CHIPS, Identity
 from benchwire.boards.virtual.esp.nor import Nor, NorError
 
@@ -40,19 +41,19 @@ class Faults:
             case "mute":
                 self.muted = True
             case "wrong_chip":
-                self.identity = _identity(arguments.get("chip"))
+                self.identity = CHIPS[chip(arguments, CHIPS)].identity
             case "bad_md5":
-                self._bad_md5s = _counted(arguments | {"times": arguments.get("times", 1)}, "times")
+                self._bad_md5s = count({"times": 1} | arguments, "times")
             case "bad_sector" | "flip_bit":
                 self._spoil_flash(kind, arguments)
             case "drop":
-                self._bytes_to_drop = _counted(arguments, "after_bytes")
+                self._bytes_to_drop = count(arguments, "after_bytes")
             case "slow":
-                self.bytes_per_s = _counted(arguments, "bytes_per_s")
+                self.bytes_per_s = count(arguments, "bytes_per_s")
             case "unplug":
                 self.unplugged.set()
             case _:
-                raise BoardError(f"unknown fault {kind!r}; this board knows {', '.join(KINDS)}")
+                raise unknown(kind, KINDS)
 
     def end(self) -> None:
         """The power was cycled."""
@@ -85,19 +86,6 @@ class Faults:
             if kind == "bad_sector":
                 self._nor.fail_at(address)
             else:
-                self._nor.flip_when_programmed(address, integer({"bit": 0} | arguments, "bit"))
+                self._nor.flip_when_programmed(address, bit(arguments))
         except NorError as error:
             raise BoardError(str(error)) from error
-
-
-def _identity(chip: object) -> Identity:
-    if not isinstance(chip, str) or chip not in CHIPS:
-        raise BoardError(f'this fault needs a "chip", one of {", ".join(CHIPS)}; got {chip!r}')
-    return CHIPS[chip].identity
-
-
-def _counted(arguments: dict[str, Any], key: str) -> int:
-    number = integer(arguments, key)
-    if number < 0:
-        raise BoardError(f"{key} can't be negative")
-    return number

@@ -1,20 +1,28 @@
-"""Writing flash in blocks that the host sends, plain or compressed."""
+"""Writing flash and RAM in blocks that the host sends."""
 
 import zlib
 
 from benchwire.boards.virtual.esp.nor import SECTOR_BYTES, Nor, NorError
+from benchwire.boards.virtual.esp.packets import INFLATE_FAILED, WRITE_FAILED, LoaderError
+from benchwire.boards.virtual.esp.ram import Ram
 
 
-class WriteError(Exception):
-    """A block can't be written."""
+class RamWrite:
+    """An upload of `size_bytes` to `address` in RAM. Raises `RamError` when they are not all RAM."""
 
+    def __init__(self, ram: Ram, *, address: int, size_bytes: int, block_bytes: int) -> None:
+        ram.read(address, size_bytes)
+        self._ram = ram
+        self._address = address
+        self._block_bytes = block_bytes
 
-class InflateError(WriteError):
-    """The compressed data are damaged."""
+    def block(self, sequence: int, data: bytes) -> None:
+        """Write the block with number `sequence`. Raises `RamError`."""
+        self._ram.write(self._address + sequence * self._block_bytes, data)
 
 
 class FlashWrite:
-    """One write of `size_bytes` from `address` on.
+    """One write of `size_bytes` from `address` on, plain or compressed.
 
     The ROM erases everything up front; the stub erases a sector when it comes to it. Raises `NorError` when the range
     is not in the flash.
@@ -36,14 +44,14 @@ class FlashWrite:
     def block(self, sequence: int, data: bytes) -> None:
         """Write the block with number `sequence`. One that came before (its answer got lost) changes nothing.
 
-        Raises `WriteError`, and `NorError` from the first block on that the flash could not take.
+        Raises `LoaderError`, and `NorError` from the first block on that the flash could not take.
         """
         if self._broken is not None:
             raise self._broken
         if sequence < self._next_sequence:
             return
         if sequence > self._next_sequence:
-            raise WriteError(f"block {sequence} came where {self._next_sequence} was due")
+            raise LoaderError(WRITE_FAILED)  # one between them got lost
         # The last plain block is filled up with 0xFF; what is beyond the announced size is not written.
         plain = data[: self._end - self._at] if self._inflate is None else self._inflated(data)
         try:
@@ -59,9 +67,9 @@ class FlashWrite:
         try:
             plain = self._inflate.decompress(data, room_bytes + 1)
         except zlib.error as error:
-            raise InflateError(str(error)) from error
+            raise LoaderError(INFLATE_FAILED) from error
         if len(plain) > room_bytes:
-            raise WriteError("more data than announced")
+            raise LoaderError(WRITE_FAILED)  # more data than announced
         return plain
 
     def _write(self, data: bytes) -> None:

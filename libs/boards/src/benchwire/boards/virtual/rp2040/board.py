@@ -2,20 +2,22 @@
 
 The program in flash is not run: nothing here emulates the chip's cores and their peripherals. What the chip would do is said on the serial
 port: which image it would run, or that it stays in BOOTSEL, as it does with a flash whose second stage has no valid checksum.
+What can go wrong with it stands in `faults.py`.
 """
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from benchwire.boards import uf2
 from benchwire.boards.rp2040 import FAMILY, FLASH_START, SECTOR_BYTES
-from benchwire.boards.virtual.board import BoardError, Place, ResetMode, integer
+from benchwire.boards.virtual.board import BoardError, Place, ResetMode
 from benchwire.boards.virtual.rp2040 import bootrom
 from benchwire.boards.virtual.rp2040.bootrom import BootRom, Transfer
-from benchwire.boards.virtual.rp2040.drive import LABEL, Drive
+from benchwire.boards.virtual.rp2040.drive import Drive
+from benchwire.boards.virtual.rp2040.faults import Faults
 from benchwire.boards.virtual.rp2040.flash import SIZE_BYTES, Flash
 from benchwire.boards.virtual.uart import Uart
 
@@ -49,11 +51,9 @@ async def open_board(place: Place, uart: Uart) -> AsyncIterator["Rp2040"]:
 
 
 class Rp2040:
-    """Faults: unplug, drop(after_bytes), slow(bytes_per_s, 0 = off), bad_sector(address), flip_bit(address, bit=0), wrong_chip(chip).
+    """One board that is plugged in.
 
-    Addresses are those of the chip: flash begins at 0x10000000. The boot ROM never looks at what it has programmed, so a bad sector or a
-    wrong bit is found by reading back only. With ``current_uf2`` the drive has the whole flash as a file, as loaders other than the
-    RP2040's own offer it.
+    With ``current_uf2`` the drive has the whole flash as a file, as loaders other than the RP2040's own offer it.
     """
 
     probe: str | None = None
@@ -61,8 +61,8 @@ class Rp2040:
     def __init__(
         self, flash: Flash, drive: Drive, uart: Uart, tasks: asyncio.TaskGroup, *, current_uf2: bool = False
     ) -> None:
-        self.unplugged = asyncio.Event()
         self._flash = flash
+        self._faults = Faults(flash)
         self._drive = drive
         self._uart = uart
         self._tasks = tasks
@@ -73,19 +73,13 @@ class Rp2040:
         self._strap: ResetMode = "run"
         self._resets = 0
         self._activity: asyncio.Task[None] | None = None
-        self._bytes_per_s = 0
         self._next_look_s = LOOK_EVERY_S
-        self._bytes_left: int | None = None  # from the host, before the cable goes
         self._stale_since: float | None = None  # since when CURRENT.UF2 is not what the flash holds
-        self._board_id = LABEL
-        self._faults: dict[str, Callable[[dict[str, Any]], None]] = {
-            "bad_sector": self._bad_sector,
-            "drop": self._drop,
-            "flip_bit": self._flip_bit,
-            "slow": self._slow,
-            "unplug": self._unplug,
-            "wrong_chip": self._wrong_chip,
-        }
+
+    @property
+    def unplugged(self) -> asyncio.Event:
+        """Set when a fault pulled the cable."""
+        return self._faults.unplugged
 
     @property
     def drive(self) -> str:
@@ -104,13 +98,12 @@ class Rp2040:
         self._start(mode)
 
     async def power(self, on: bool) -> None:
-        """Switch the supply. Every fault but a slow drive ends with it."""
+        """Switch the supply. It ends what is wrong with the board."""
         if on == (self._state != "off"):
             return
         await self._stop()
         if on:
-            self._board_id, self._bytes_left = LABEL, None
-            self._flash.heal()
+            self._faults.end()
             self._start("run")
         else:
             self._ram[:] = bytes(len(self._ram))
@@ -118,10 +111,11 @@ class Rp2040:
 
     async def fault(self, kind: str, arguments: dict[str, Any]) -> None:
         """Make something go wrong."""
-        known = self._faults.get(kind)
-        if known is None:
-            raise BoardError(f"unknown fault {kind!r}; this board knows {', '.join(self._faults)}")
-        known(arguments)
+        self._faults.begin(kind, arguments)
+        if self.unplugged.is_set():
+            self._drive.tear_out()
+        elif kind == "wrong_chip" and self._state == "bootsel":
+            self._drive.replace(INFO_NAME, self._files()[INFO_NAME])
 
     def status(self) -> dict[str, Any]:
         """``state`` is one of off, bootsel, booting, program; the program itself never runs."""
@@ -137,7 +131,7 @@ class Rp2040:
             "written_blocks": 0 if rom is None else rom.written_blocks,
             "ignored_sectors": 0 if rom is None else rom.ignored_sectors,
             "resets": self._resets,
-            "bytes_per_s": self._bytes_per_s,
+            "bytes_per_s": self._faults.bytes_per_s,
             "dropped_uart_bytes": self._uart.dropped_bytes,
         }
 
@@ -200,28 +194,26 @@ class Rp2040:
         """A look at the drive, and what was written to it."""
         sectors = self._drive.take(self._at_once())
         for sector in sectors:
-            if self._bytes_left is not None:
-                self._bytes_left -= len(sector)
-                if self._bytes_left < 0:
-                    self._unplug({})
-                    await asyncio.Event().wait()  # until the process is through with the board
+            if not self._faults.arrives(len(sector)):
+                self._drive.tear_out()
+                await asyncio.Event().wait()  # until the process is through with the board
             rom.write(sector)
             if rom.complete is not None:
                 return
         if self._current_uf2:
             self._show_current(changed=bool(sectors))
-        busy_s = uf2.BLOCK_BYTES * len(sectors) / self._bytes_per_s if self._bytes_per_s else 0.0
+        busy_s = uf2.BLOCK_BYTES * len(sectors) / self._faults.bytes_per_s if self._faults.bytes_per_s else 0.0
         await asyncio.sleep(max(busy_s, 0.0 if sectors else self._next_look_s))
         self._next_look_s = LOOK_EVERY_S if sectors else min(self._next_look_s * 1.05, LOOK_AT_LEAST_EVERY_S)
 
     def _at_once(self) -> int:
         """Sectors that are taken before the board looks up; on a slow line those of a tenth of a second."""
-        if not self._bytes_per_s:
+        if not self._faults.bytes_per_s:
             return SECTORS_AT_ONCE
-        return max(1, min(SECTORS_AT_ONCE, self._bytes_per_s // (10 * uf2.BLOCK_BYTES)))
+        return max(1, min(SECTORS_AT_ONCE, self._faults.bytes_per_s // (10 * uf2.BLOCK_BYTES)))
 
     def _files(self) -> dict[str, bytes]:
-        info = f"UF2 Bootloader v3.0\nModel: Raspberry Pi RP2\nBoard-ID: {self._board_id}\n"
+        info = f"UF2 Bootloader v3.0\nModel: Raspberry Pi RP2\nBoard-ID: {self._faults.board_id}\n"
         files = {INFO_NAME: info.encode(), INDEX_NAME: _INDEX}
         return files | ({CURRENT_NAME: self._current()} if self._current_uf2 else {})
 
@@ -236,40 +228,3 @@ class Rp2040:
 
     def _current(self) -> bytes:
         return uf2.packed([(FLASH_START, self._flash.read(0, SIZE_BYTES))], family=FAMILY, sector_bytes=SECTOR_BYTES)
-
-    # -- faults
-
-    def _unplug(self, _arguments: dict[str, Any]) -> None:
-        self._drive.tear_out()
-        self.unplugged.set()
-
-    def _drop(self, arguments: dict[str, Any]) -> None:
-        self._bytes_left = max(0, integer(arguments, "after_bytes"))
-
-    def _slow(self, arguments: dict[str, Any]) -> None:
-        self._bytes_per_s = max(0, integer(arguments, "bytes_per_s"))
-
-    def _bad_sector(self, arguments: dict[str, Any]) -> None:
-        self._flash.break_sector(_offset(arguments))
-
-    def _flip_bit(self, arguments: dict[str, Any]) -> None:
-        bit = integer(arguments, "bit") if "bit" in arguments else 0
-        if not 0 <= bit < 8:
-            raise BoardError(f"a bit has a number from 0 to 7, not {bit}")
-        self._flash.flip_when_programmed(_offset(arguments), bit)
-
-    def _wrong_chip(self, arguments: dict[str, Any]) -> None:
-        chip = arguments.get("chip")
-        if not isinstance(chip, str) or not chip.isprintable():
-            raise BoardError(f"this fault needs the board id of another board in 'chip', got {chip!r}")
-        self._board_id = chip
-        if self._state == "bootsel":
-            self._drive.replace(INFO_NAME, self._files()[INFO_NAME])
-
-
-def _offset(arguments: dict[str, Any]) -> int:
-    """Where in the flash chip an address lies. Raises ``BoardError``."""
-    offset = integer(arguments, "address") - FLASH_START
-    if not 0 <= offset < SIZE_BYTES:
-        raise BoardError(f"the flash of this board lies at {FLASH_START:#x} and has {SIZE_BYTES:#x} bytes")
-    return offset

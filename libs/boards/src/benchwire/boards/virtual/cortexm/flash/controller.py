@@ -23,24 +23,3 @@ class FlashController(Protocol):
 
     def sector_at(self, offset: int) -> range:
         """The offsets that are erased together with `offset`."""
-
-
-class KeyLock:
-    """The lock bit of ST's controllers: two keys in order open it, anything else keeps it shut until a reset."""
-
-    KEYS = (0x4567_0123, 0xCDEF_89AB)
-
-    def __init__(self) -> None:
-        self.locked = True
-        self._keys_seen = 0
-        self._blocked = False
-
-    def turn(self, key: int) -> None:
-        """A key was written."""
-        if self._blocked or not self.locked or key != self.KEYS[self._keys_seen]:
-            self._blocked = True
-            return
-        self._keys_seen += 1
-        if self._keys_seen == len(self.KEYS):
-            self._keys_seen = 0
-            self.locked = False

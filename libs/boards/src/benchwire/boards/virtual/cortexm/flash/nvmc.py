@@ -4,7 +4,7 @@ It has no error flags. The array's first part is the code flash, its last page h
 """
 
 from benchwire.boards.virtual.cortexm.bus import BusFault
-from benchwire.boards.virtual.cortexm.flash.array import FlashArray
+from benchwire.boards.virtual.flash_array import FlashArray, sector_of
 
 READY, CONFIG, ERASEPAGE, ERASEALL, ERASEPCR0, ERASEUICR = 0x400, 0x504, 0x508, 0x50C, 0x510, 0x514
 
@@ -32,33 +32,23 @@ class FlashNvmc:
         """A page, or the UICR."""
         if offset in self._uicr:
             return self._uicr
-        start = offset // PAGE_BYTES * PAGE_BYTES
-        return range(start, start + PAGE_BYTES)
+        return sector_of(offset, PAGE_BYTES)
 
     def read(self, offset: int) -> int:
         """A register."""
-        match offset:
-            case 0x400:
-                return 1
-            case 0x504:
-                return self._mode
-            case _:
-                return 0
+        return {READY: 1, CONFIG: self._mode}.get(offset, 0)
 
     def write(self, offset: int, value: int) -> None:
         """A register. Without ERASE_ENABLED an order to erase does nothing."""
-        match offset:
-            case 0x504:
-                self._mode = value & 3
-            case 0x508 | 0x510 if value in self._code:
-                self._erase(self.sector_at(value), sectors=1)
-            case 0x50C if value == 1:
-                self._erase(self._code, sectors=len(self._code) // PAGE_BYTES)
-                self._erase(self._uicr, sectors=1)
-            case 0x514 if value == 1:
-                self._erase(self._uicr, sectors=1)
-            case _:
-                pass
+        if offset == CONFIG:
+            self._mode = value & 3
+        elif offset in (ERASEPAGE, ERASEPCR0) and value in self._code:
+            self._erase(self.sector_at(value))
+        elif offset == ERASEALL and value == 1:
+            self._erase(self._code, sectors=len(self._code) // PAGE_BYTES)
+            self._erase(self._uicr)
+        elif offset == ERASEUICR and value == 1:
+            self._erase(self._uicr)
 
     def program(self, offset: int, data: bytes) -> None:
         """A store to the array; one that isn't an aligned word, or that isn't enabled, is a fault."""
@@ -69,6 +59,6 @@ class FlashNvmc:
         if not self._array.fails(range(offset, offset + WORD_BYTES)):
             self._array.program(offset, data)
 
-    def _erase(self, offsets: range, *, sectors: int) -> None:
+    def _erase(self, offsets: range, *, sectors: int = 1) -> None:
         if self._mode == ERASE_ENABLED and not self._array.fails(offsets):
             self._array.erase(offsets, sectors=sectors)

@@ -1,15 +1,13 @@
 """The firmware of a virtual STM32L475, running in a thread of the board's process."""
 
 import asyncio
-import gc
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 
 from benchwire.boards.virtual.cortexm.l475.machine import L475
-from benchwire.boards.virtual.emulated import Emulation, Ending
+from benchwire.boards.virtual.emulated import Emulation, Ending, let_go
 from benchwire.boards.virtual.uart import Uart
 
 
@@ -54,25 +52,16 @@ class EmulatedApp:
             emulation.stop()
         if watch is not None:
             await watch
-            # An emulated core reserves a gigabyte of addresses, and its callbacks refer to it in a circle: without
-            # this, quick resets pile cores up until the collector happens to come by.
-            gc.collect()
+            del emulation
+            let_go()
 
     def explain(self) -> str | None:
         """Why nothing runs, in words."""
         return None if self._ending is None else f"{self._ending.kind}: {self._ending.reason}"
 
     async def _run(self, emulation: Emulation) -> None:
-        loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="core") as core:
-            run = loop.run_in_executor(core, emulation.run)
-            try:
-                ending = await asyncio.shield(run)
-            except asyncio.CancelledError:
-                emulation.stop()
-                with suppress(asyncio.CancelledError):
-                    await run  # soon: at the end of the slice under way
-                raise
+            ending = await emulation.run_in(core)
         # A halted app still runs as far as anybody can see: it spins in an endless loop.
         if self._emulation is emulation and ending.kind != "halted":
             self._emulation = None

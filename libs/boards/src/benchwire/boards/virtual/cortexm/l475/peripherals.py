@@ -5,10 +5,10 @@ No interrupt is modelled, nor DMA, GPIO inputs, timers, or the PLL, which never 
 """
 
 import time
-from collections import deque
 from collections.abc import Callable
 
 from benchwire.boards.virtual.cortexm.cpus import CORTEX_M4
+from benchwire.boards.virtual.emulated import Line, Patience
 
 RCC, USART1, SYSTEM = 0x4002_1000, 0x4001_3800, 0xE000_E000
 
@@ -33,11 +33,6 @@ SYST_CSR, SYST_RVR, SYST_CVR = 0x10, 0x14, 0x18
 CSR_ENABLE, CSR_CLKSOURCE, CSR_COUNTFLAG = 1 << 0, 1 << 2, 1 << 16
 CSR_STORED = 0x7
 COUNTER_MASK = 0xFF_FFFF
-
-# So many looks in a row at a clock or a UART that has nothing new, and the app counts as waiting.
-PATIENCE_READS = 32
-# One that has been waiting, and did nothing since but look, is known: a delay must not cost its host a twentieth of a core.
-PATIENCE_OF_WAITING_READS = 4
 
 
 class Clocks:
@@ -73,26 +68,13 @@ class Clocks:
         self._words[offset] = value
 
 
-class Usart:
+class Usart(Line):
     """USART1, without its FIFO of interrupts: a byte goes out at once, and only TXE follows the baud."""
 
     def __init__(self, clocks: Clocks) -> None:
-        self.lost_bytes = 0
+        super().__init__()
         self._clocks = clocks
         self._words: dict[int, int] = {}
-        self._sent = bytearray()
-        self._received: deque[int] = deque()
-        self._ahead_bytes = 0.0
-        self._looked_at_s = time.monotonic()
-
-    def feed(self, data: bytes) -> None:
-        """The host sent `data`. From any thread."""
-        self._received.extend(data)
-
-    def take_sent(self) -> bytes:
-        """What the firmware printed since the last call."""
-        sent, self._sent = bytes(self._sent), bytearray()
-        return sent
 
     def read(self, offset: int) -> int:
         """A register; without its clock all of them read 0."""
@@ -102,7 +84,7 @@ class Usart:
             case 0x1C:
                 return self._status()
             case 0x24:
-                return self._received.popleft() if self._received else 0
+                return self.take_received()
             case _:
                 return self._words.get(offset, 0)
 
@@ -111,7 +93,8 @@ class Usart:
         if not self._clocks.usart1_hz:
             return
         if offset == TDR:
-            self._send(value & 0xFF)
+            control = self._words.get(CR1, 0)
+            self.send(value & 0xFF, room=bool(control & CR1_UE and control & CR1_TE) and self._has_room())
         elif offset != RDR:
             self._words[offset] = value
 
@@ -123,23 +106,12 @@ class Usart:
         if control & CR1_TE:
             status |= ISR_TEACK | (ISR_TXE | ISR_TC if self._has_room() else 0)
         if control & CR1_RE:
-            status |= ISR_REACK | (ISR_RXNE if self._received else 0)
+            status |= ISR_REACK | (ISR_RXNE if self.received else 0)
         return status
 
-    def _send(self, byte: int) -> None:
-        control = self._words.get(CR1, 0)
-        if not control & CR1_UE or not control & CR1_TE or not self._has_room():
-            self.lost_bytes += 1
-            return
-        self._ahead_bytes += 1
-        self._sent.append(byte)
-
     def _has_room(self) -> bool:
-        now_s = time.monotonic()
         bytes_per_s = self._clocks.usart1_hz / max(16, self._words.get(BRR, 0)) / BITS_PER_BYTE
-        self._ahead_bytes = max(0.0, self._ahead_bytes - (now_s - self._looked_at_s) * bytes_per_s)
-        self._looked_at_s = now_s
-        return self._ahead_bytes < AHEAD_BYTES
+        return self.ahead_bytes(bytes_per_s) < AHEAD_BYTES
 
 
 class SysTick:
@@ -199,9 +171,7 @@ class Peripherals:
         self.uart = Usart(self.clocks)
         self.kept: dict[int, int] = {}
         self._systick = SysTick(self.clocks)
-        self._wait = wait
-        self._fruitless_reads = 0
-        self._patience_reads = PATIENCE_READS
+        self._patience = Patience(wait)
 
     def read(self, address: int) -> int:
         """The word at `address`; what isn't modelled reads as it was written, 0 at first."""
@@ -224,7 +194,7 @@ class Peripherals:
             case 0x4002_1000:
                 self.clocks.write(address - RCC, value)
             case 0x4001_3800:
-                self._fruitless_reads, self._patience_reads = 0, PATIENCE_READS
+                self._patience.busy()
                 self.uart.write(address - USART1, value)
             case 0xE000_E000 if SYST_CSR <= address - SYSTEM <= SYST_CVR:
                 self._systick.write(address - SYSTEM, value)
@@ -233,11 +203,8 @@ class Peripherals:
 
     def _looked(self, value: int, *, settled: bool) -> int:
         """`settled`: the same look will show the same for a while, unless something arrives."""
-        if not settled:
-            self._fruitless_reads, self._patience_reads = 0, PATIENCE_READS
-            return value
-        self._fruitless_reads += 1
-        if self._fruitless_reads >= self._patience_reads:
-            self._fruitless_reads, self._patience_reads = 0, PATIENCE_OF_WAITING_READS
-            self._wait()
+        if settled:
+            self._patience.looked()
+        else:
+            self._patience.busy()
         return value

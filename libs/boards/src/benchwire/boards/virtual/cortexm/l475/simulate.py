@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from benchwire.boards.virtual import simulating
-from benchwire.boards.virtual.cortexm.chips.stm32l475 import FLASH_BYTES
+from benchwire.boards.virtual.cortexm.chips.stm32l475 import CHIP
 from benchwire.boards.virtual.cortexm.l475.machine import L475
 from benchwire.boards.virtual.emulated import Emulation
 
@@ -23,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         simulating.remark(f"can't load {arguments.image}: {error}")
         return simulating.NO_INPUT
-    if len(image) > FLASH_BYTES:
-        simulating.remark(f"can't load {arguments.image}: {len(image)} bytes don't fit in {FLASH_BYTES}")
+    if len(image) > CHIP.flash_bytes:
+        simulating.remark(f"can't load {arguments.image}: {len(image)} bytes don't fit in {CHIP.flash_bytes}")
         return simulating.NO_INPUT
     output = simulating.Output(arguments.max_bytes)
     emulation = Emulation(partial(L475, image), send=output.write, cpu_share=simulating.CPU_SHARE)

@@ -5,9 +5,9 @@ writes; no interrupt is modelled.
 """
 
 import time
-from collections import deque
 from collections.abc import Callable
 
+from benchwire.boards.virtual.emulated import Line, Patience
 from benchwire.boards.virtual.esp.chips import ESP32_C3
 
 BASE = 0x60000000
@@ -30,60 +30,24 @@ UNIT0_VALUE_HI, UNIT0_VALUE_LO, UNIT0_LOAD = 0x40, 0x44, 0x5C
 UPDATE, VALUE_VALID = 1 << 30, 1 << 29
 COUNTER_BITS = 52
 
-# So many looks in a row at a clock or a UART that has nothing new, and the app counts as waiting.
-PATIENCE_READS = 32
-# One that has been waiting, and did nothing since but look, is known: a delay must not cost its host a twentieth of a core.
-PATIENCE_OF_WAITING_READS = 4
 
-
-class Uart0:
+class Uart0(Line):
     """Receive FIFO, transmit FIFO that empties at 115200 baud, status with the fill of both.
 
     A byte goes out at once; only the FIFO's fill follows the baud. What an app writes to a full FIFO is lost and
     counted, as on the chip.
     """
 
-    def __init__(self) -> None:
-        self.lost_bytes = 0
-        self._sent = bytearray()
-        self._received: deque[int] = deque()
-        self._fill = 0.0
-        self._drained_at_s = time.monotonic()
-
-    def feed(self, data: bytes) -> None:
-        """The host sent `data`. May be called from another thread than the app's."""
-        self._received.extend(data)
-
-    def take_sent(self) -> bytes:
-        """What the app printed since the last call."""
-        sent, self._sent = bytes(self._sent), bytearray()
-        return sent
-
     def status(self) -> int:
         """STATUS: received bytes in bits 0..9, bytes still to send in bits 16..25."""
-        return min(len(self._received), FIFO_BYTES) | (self._transmit_fill() << 16)
-
-    def is_idle(self) -> bool:
-        """Whether a look at STATUS can't tell the app to do something now."""
-        return not self._received
-
-    def pop(self) -> int:
-        """Read FIFO: the next received byte, 0 when there is none."""
-        return self._received.popleft() if self._received else 0
+        return min(len(self.received), FIFO_BYTES) | (self._transmit_fill() << 16)
 
     def push(self, byte: int) -> None:
         """Write FIFO."""
-        if self._transmit_fill() >= FIFO_BYTES:
-            self.lost_bytes += 1
-            return
-        self._fill += 1
-        self._sent.append(byte)
+        self.send(byte, room=self._transmit_fill() < FIFO_BYTES)
 
     def _transmit_fill(self) -> int:
-        now_s = time.monotonic()
-        self._fill = max(0.0, self._fill - (now_s - self._drained_at_s) * LINE_BYTES_PER_S)
-        self._drained_at_s = now_s
-        return int(self._fill + 0.999)
+        return int(self.ahead_bytes(LINE_BYTES_PER_S) + 0.999)
 
 
 class SystemTimer:
@@ -131,9 +95,7 @@ class Peripherals:
         self._timer = SystemTimer()
         self._fixed = {address - BASE: word for address, word in ESP32_C3.fixed_words(mac).items()}
         self._kept: dict[int, int] = {}
-        self._wait = wait
-        self._fruitless_reads = 0
-        self._patience_reads = PATIENCE_READS
+        self._patience = Patience(wait)
 
     def read(self, offset: int) -> int:
         """The word at BASE + `offset`."""
@@ -142,7 +104,7 @@ class Peripherals:
                 return self._read_uart(offset)
             case 0x23000:
                 if offset - SYSTIMER == UNIT0_VALUE_LO:
-                    self._polled()
+                    self._patience.looked()
                 return self._timer.read(offset - SYSTIMER)
         return self._fixed.get(offset, self._kept.get(offset, 0))
 
@@ -150,7 +112,7 @@ class Peripherals:
         """Set the word at BASE + `offset`."""
         match offset & ~0xFFF:
             case 0x00000 if offset == UART_FIFO:
-                self._busy()
+                self._patience.busy()
                 self.uart.push(value & 0xFF)
             case 0x23000:
                 self._timer.write(offset - SYSTIMER, value)
@@ -161,21 +123,10 @@ class Peripherals:
     def _read_uart(self, offset: int) -> int:
         match offset:
             case 0x00:
-                self._busy()
-                return self.uart.pop()
+                self._patience.busy()
+                return self.uart.take_received()
             case 0x1C:
-                if self.uart.is_idle():
-                    self._polled()
+                if not self.uart.received:
+                    self._patience.looked()
                 return self.uart.status()
         return self._kept.get(offset, 0)
-
-    def _polled(self) -> None:
-        self._fruitless_reads += 1
-        if self._fruitless_reads >= self._patience_reads:
-            self._fruitless_reads = 0
-            self._patience_reads = PATIENCE_OF_WAITING_READS
-            self._wait()
-
-    def _busy(self) -> None:
-        self._fruitless_reads = 0
-        self._patience_reads = PATIENCE_READS

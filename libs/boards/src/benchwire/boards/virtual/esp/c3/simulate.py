@@ -23,9 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     ram = Ram(ESP32_C3.ram)
     output = simulating.Output(arguments.max_bytes)
     try:
-        with Nor.in_memory() as nor:
-            nor.program(0, arguments.image.read_bytes())
-            found = boot(ESP32_C3, nor, ram)
+        nor = Nor.in_memory()
+        nor.program(0, arguments.image.read_bytes())
+        found = boot(ESP32_C3, nor, ram)
     except (OSError, NorError) as error:
         simulating.remark(f"can't load {arguments.image}: {error}")
         return simulating.NO_INPUT
