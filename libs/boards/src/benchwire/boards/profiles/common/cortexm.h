@@ -20,4 +20,12 @@ static void unexpected(void)
 /* A handler that firmware defines under its CMSIS name takes the place of the weak one. */
 #define WEAK(name, otherwise) void name(void) __attribute__((weak, alias(#otherwise)))
 
+/* Begins the definition of the table at the start of an image: the stack, the core's exceptions, the chip's interrupts. */
+#define VECTORS(interrupts)                                          \
+    __attribute__((section(".vectors"), used)) static const struct { \
+        const uint32_t *stack;                                       \
+        handler system[15];                                          \
+        handler interrupt[interrupts];                               \
+    } vectors
+
 #endif

@@ -24,13 +24,7 @@ WEAK(TIM4_IRQHandler, unexpected);
 WEAK(TIM5_IRQHandler, unexpected);
 WEAK(USART1_IRQHandler, unexpected);
 
-#define INTERRUPTS 82 /* positions 0 to 81 */
-
-__attribute__((section(".vectors"), used)) static const struct {
-    const uint32_t *stack;
-    handler system[15];
-    handler interrupt[INTERRUPTS];
-} vectors = {
+VECTORS(82) = { /* positions 0 to 81 */
     .stack = stack_top,
     .system = {Reset_Handler, NMI_Handler, HardFault_Handler, MemManage_Handler, BusFault_Handler, UsageFault_Handler, 0, 0, 0, 0,
                SVC_Handler, DebugMon_Handler, 0, PendSV_Handler, SysTick_Handler},

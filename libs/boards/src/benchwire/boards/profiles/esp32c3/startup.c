@@ -1,11 +1,5 @@
-/* Entry of a RAM image on the ESP32-C3. The ROM has copied .data with the rest of the image; .bss is ours to clear. */
-#include "board.h"
-
-extern uint32_t bss_start[], bss_end[];
-
-int main(void);
+/* Entry of a RAM image on the ESP32-C3. */
 void _start(void);
-void start_c(void);
 
 __attribute__((naked, section(".start"), used)) void _start(void)
 {
@@ -15,15 +9,4 @@ __attribute__((naked, section(".start"), used)) void _start(void)
                      ".option pop\n"
                      "la sp, stack_top\n"
                      "j start_c\n");
-}
-
-__attribute__((used, noreturn)) void start_c(void)
-{
-    for (uint32_t *to = bss_start; to < bss_end;) {
-        *to++ = 0;
-    }
-    (void)main();
-    for (;;) {
-        delay_ms(1000);
-    }
 }

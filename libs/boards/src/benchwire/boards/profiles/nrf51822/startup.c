@@ -12,13 +12,7 @@ WEAK(TIMER2_IRQHandler, unexpected);
 WEAK(RTC0_IRQHandler, unexpected);
 WEAK(RTC1_IRQHandler, unexpected);
 
-#define INTERRUPTS 32
-
-__attribute__((section(".vectors"), used)) static const struct {
-    const uint32_t *stack;
-    handler system[15];
-    handler interrupt[INTERRUPTS];
-} vectors = {
+VECTORS(32) = {
     .stack = stack_top,
     .system = {Reset_Handler, NMI_Handler, HardFault_Handler, 0, 0, 0, 0, 0, 0, 0, SVC_Handler, 0, 0, PendSV_Handler, 0},
     .interrupt = {[0 ... 1] = unexpected, [2] = UART0_IRQHandler, [3 ... 5] = unexpected, [6] = GPIOTE_IRQHandler, [7] = unexpected,

@@ -13,13 +13,7 @@ WEAK(IO_IRQ_BANK0_IRQHandler, unexpected);
 WEAK(UART0_IRQ_IRQHandler, unexpected);
 WEAK(UART1_IRQ_IRQHandler, unexpected);
 
-#define INTERRUPTS 26
-
-__attribute__((section(".vectors"), used)) static const struct {
-    const uint32_t *stack;
-    handler system[15];
-    handler interrupt[INTERRUPTS];
-} vectors = {
+VECTORS(26) = {
     .stack = stack_top,
     .system = {Reset_Handler, NMI_Handler, HardFault_Handler, 0, 0, 0, 0, 0, 0, 0, SVC_Handler, 0, 0, PendSV_Handler, SysTick_Handler},
     .interrupt = {TIMER_IRQ_0_IRQHandler, TIMER_IRQ_1_IRQHandler, TIMER_IRQ_2_IRQHandler, TIMER_IRQ_3_IRQHandler,

@@ -3,9 +3,7 @@
  * Registers: reference manual RM0090 (RCC 7.3, GPIO 8.4, USART 30.6).
  */
 #include "board.h"
-#include "cortexm_systick.h"
-
-#define REGISTER(address) (*(volatile uint32_t *)(address))
+#include "stm32_board.h"
 
 #define RCC_CR REGISTER(0x40023800u)
 #define RCC_AHB1ENR REGISTER(0x40023830u)
@@ -20,34 +18,30 @@
 #define GPIOA_PUPDR REGISTER(0x4002000Cu)
 #define GPIOA_AFRH REGISTER(0x40020024u)
 
-#define USART1_SR REGISTER(0x40011000u)
-#define USART1_DR REGISTER(0x40011004u)
 #define USART1_BRR REGISTER(0x40011008u)
 #define USART1_CR1 REGISTER(0x4001100Cu)
-#define USART_SR_RXNE (1u << 5)
-#define USART_SR_TXE (1u << 7)
 #define USART_CR1_RE (1u << 2)
 #define USART_CR1_TE (1u << 3)
 #define USART_CR1_UE (1u << 13)
 
 #define HSI_HZ 16000000u
 #define SIMULATED_HZ 168000000u /* QEMU's netduinoplus2 runs SysTick at this rate, whatever RCC is told */
-#define BAUD 115200u
 
-/* Nothing here waits for ever: the simulator's RCC reads 0, so a loop on a ready flag would never end there. */
-#define READY_TURNS 10000u
-#define ROOM_TURNS 200000u /* at least 50 ms at 16 MHz; a byte takes 87 us */
+const struct stm32_usart stm32_usart = {
+    .status = 0x40011000u,
+    .received = 0x40011004u,
+    .sent = 0x40011004u,
+    .room_turns = 200000u, /* at least 50 ms at 16 MHz; a byte takes 87 us */
+};
 
-static uint32_t ticks_per_ms = HSI_HZ / 1000u;
+uint32_t stm32_ticks_per_ms = HSI_HZ / 1000u;
 
 void board_init(void)
 {
     RCC_CR |= RCC_CR_HSION;
-    for (uint32_t turn = 0; turn < READY_TURNS && (RCC_CR & RCC_CR_HSIRDY) == 0u; turn++) {
-    }
     /* A real chip that runs this line runs on its HSI, so the flag is set. It reads 0 only where the clock tree isn't modelled. */
-    if ((RCC_CR & RCC_CR_HSIRDY) == 0u) {
-        ticks_per_ms = SIMULATED_HZ / 1000u;
+    if (!stm32_becomes(&RCC_CR, RCC_CR_HSIRDY, RCC_CR_HSIRDY)) {
+        stm32_ticks_per_ms = SIMULATED_HZ / 1000u;
     }
 
     RCC_AHB1ENR |= RCC_AHB1ENR_GPIOAEN;
@@ -61,33 +55,6 @@ void board_init(void)
     GPIOA_AFRH = (GPIOA_AFRH & ~((0xFu << 4) | (0xFu << 8))) | (7u << 4) | (7u << 8);
 
     /* OVER8 = 0: BRR is the clock by the baud, rounded: 139, which is 115108 baud, 0.08 % slow. */
-    USART1_BRR = (HSI_HZ + BAUD / 2u) / BAUD;
+    USART1_BRR = BAUD_DIVIDER(HSI_HZ);
     USART1_CR1 = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE;
-}
-
-void uart_putc(char c)
-{
-    for (uint32_t turn = 0; turn < ROOM_TURNS; turn++) {
-        if ((USART1_SR & USART_SR_TXE) != 0u) {
-            USART1_DR = (uint8_t)c;
-            return;
-        }
-    }
-}
-
-int uart_getc_nonblocking(void)
-{
-    if ((USART1_SR & USART_SR_RXNE) == 0u) {
-        return -1;
-    }
-    return (int)(USART1_DR & 0xFFu); /* reading DR after SR also clears an overrun, RM0090 30.6.1 */
-}
-
-/*
- * Exact on the HSI, and exact in the simulator because board_init() saw which of the two it is; wrong by the ratio of the clocks in
- * firmware that switches to the PLL.
- */
-void delay_ms(uint32_t ms)
-{
-    systick_delay(ms, ticks_per_ms);
 }

@@ -3,9 +3,7 @@
  * Registers: reference manual RM0351 (RCC 6.4, GPIO 8.4, USART 40.8).
  */
 #include "board.h"
-#include "cortexm_systick.h"
-
-#define REGISTER(address) (*(volatile uint32_t *)(address))
+#include "stm32_board.h"
 
 #define RCC_CR REGISTER(0x40021000u)
 #define RCC_CFGR REGISTER(0x40021008u)
@@ -30,37 +28,30 @@
 
 #define USART1_CR1 REGISTER(0x40013800u)
 #define USART1_BRR REGISTER(0x4001380Cu)
-#define USART1_ISR REGISTER(0x4001381Cu)
-#define USART1_ICR REGISTER(0x40013820u)
-#define USART1_RDR REGISTER(0x40013824u)
-#define USART1_TDR REGISTER(0x40013828u)
 #define USART_CR1_UE (1u << 0)
 #define USART_CR1_RE (1u << 2)
 #define USART_CR1_TE (1u << 3)
-#define USART_ISR_ORE (1u << 3)
-#define USART_ISR_RXNE (1u << 5)
-#define USART_ISR_TXE (1u << 7)
-#define USART_ICR_ORECF (1u << 3)
 
 #define MSI_HZ 4000000u /* what runs after a reset */
 #define HSI_HZ 16000000u
-#define BAUD 115200u
 
-#define READY_TURNS 10000u
-#define ROOM_TURNS 200000u /* at least 50 ms at 16 MHz; a byte takes 87 us */
+const struct stm32_usart stm32_usart = {
+    .status = 0x4001381Cu,
+    .received = 0x40013824u,
+    .sent = 0x40013828u,
+    .clear = 0x40013820u,
+    .room_turns = 200000u, /* at least 50 ms at 16 MHz; a byte takes 87 us */
+};
 
-static uint32_t ticks_per_ms = MSI_HZ / 1000u;
+uint32_t stm32_ticks_per_ms = MSI_HZ / 1000u;
 
 void board_init(void)
 {
     RCC_CR |= RCC_CR_HSION;
-    for (uint32_t turn = 0; turn < READY_TURNS && (RCC_CR & RCC_CR_HSIRDY) == 0u; turn++) {
-    }
+    (void)stm32_becomes(&RCC_CR, RCC_CR_HSIRDY, RCC_CR_HSIRDY);
     RCC_CFGR = (RCC_CFGR & ~RCC_CFGR_SW) | RCC_CFGR_SW_HSI16;
-    for (uint32_t turn = 0; turn < READY_TURNS && (RCC_CFGR & RCC_CFGR_SWS) != RCC_CFGR_SWS_HSI16; turn++) {
-    }
-    if ((RCC_CFGR & RCC_CFGR_SWS) == RCC_CFGR_SWS_HSI16) {
-        ticks_per_ms = HSI_HZ / 1000u;
+    if (stm32_becomes(&RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_HSI16)) {
+        stm32_ticks_per_ms = HSI_HZ / 1000u;
     }
 
     RCC_AHB2ENR |= RCC_AHB2ENR_GPIOBEN;
@@ -75,35 +66,6 @@ void board_init(void)
     GPIOB_AFRL = (GPIOB_AFRL & ~((0xFu << 24) | (0xFu << 28))) | (7u << 24) | (7u << 28);
 
     /* OVER8 = 0: BRR is the clock by the baud, rounded: 139, which is 115108 baud, 0.08 % slow. */
-    USART1_BRR = (HSI_HZ + BAUD / 2u) / BAUD;
+    USART1_BRR = BAUD_DIVIDER(HSI_HZ);
     USART1_CR1 = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE;
-}
-
-void uart_putc(char c)
-{
-    for (uint32_t turn = 0; turn < ROOM_TURNS; turn++) {
-        if ((USART1_ISR & USART_ISR_TXE) != 0u) {
-            USART1_TDR = (uint8_t)c;
-            return;
-        }
-    }
-}
-
-int uart_getc_nonblocking(void)
-{
-    uint32_t status = USART1_ISR;
-
-    if ((status & USART_ISR_ORE) != 0u) {
-        USART1_ICR = USART_ICR_ORECF; /* an overrun stops the receiver until it is cleared, RM0351 40.5.3 */
-    }
-    if ((status & USART_ISR_RXNE) == 0u) {
-        return -1;
-    }
-    return (int)(USART1_RDR & 0xFFu);
-}
-
-/* Exact on the clock that board_init() chose; wrong by the ratio of the clocks in firmware that switches to the PLL. */
-void delay_ms(uint32_t ms)
-{
-    systick_delay(ms, ticks_per_ms);
 }

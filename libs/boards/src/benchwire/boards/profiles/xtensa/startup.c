@@ -1,16 +1,9 @@
 /*
- * Entry of a RAM image on the ESP32 and the ESP32-S3. The ROM has copied .data with the rest of the image; .bss is ours to clear.
+ * Entry of a RAM image on the ESP32 and the ESP32-S3.
  *
  * The compiler is the one for the ESP8266, which has no register windows: the code uses the call0 convention, so the windows that the ROM works with are
  * switched off (PS.WOE), and its interrupts with them.
  */
-#include "board.h"
-
-extern uint32_t bss_start[], bss_end[];
-
-int main(void);
-void start_c(void);
-
 __asm__(".section .start, \"ax\"\n"
         ".literal_position\n"
         ".global _start\n"
@@ -24,16 +17,4 @@ __asm__(".section .start, \"ax\"\n"
         "    rsync\n"
         "    movi sp, stack_top\n"
         "    movi a0, 0\n"
-        "    j start_c\n"
-        ".text\n");
-
-__attribute__((used, noreturn)) void start_c(void)
-{
-    for (uint32_t *to = bss_start; to < bss_end;) {
-        *to++ = 0;
-    }
-    (void)main();
-    for (;;) {
-        delay_ms(1000);
-    }
-}
+        "    j start_c\n");
