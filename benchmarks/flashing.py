@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import random
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,9 +19,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import psutil
 
+from benchwire.boards.virtual import hand
 from benchwire.boards.virtual.registry import BoardRecord, read_records
 from benchwire.client import Image, Lab
 from benchwire.deploy import lab_file
@@ -70,31 +69,12 @@ def compare(  # noqa: PLR0917 - a scene
 
 def by_hand(board: BoardRecord, image: Path) -> float:
     """Seconds that the untouched command line takes."""
-    control(board, {"do": "reset", "mode": "download"})
-    argv = [
-        sys.executable,
-        "-m",
-        "esptool",
-        "--chip",
-        "esp32c3",
-        "--port",
-        board.tty,
-        "--before",
-        "no-reset",
-        "--after",
-        "no-reset",
-    ]
+    hand.told(board.control, do="reset", mode="download")
+    argv = [sys.executable, "-m", "esptool", "--chip", "esp32c3", "--port", board.tty]
+    argv += ["--before", "no-reset", "--after", "no-reset", "write-flash", hex(ADDRESS), str(image)]
     begun = time.perf_counter()
-    subprocess.run([*argv, "write-flash", hex(ADDRESS), str(image)], check=True, capture_output=True)
+    subprocess.run(argv, check=True, capture_output=True)
     return time.perf_counter() - begun
-
-
-def control(board: BoardRecord, command: dict[str, str]) -> None:
-    """A hand on the board."""
-    with socket.socket(socket.AF_UNIX) as line:
-        line.connect(board.control)
-        line.sendall(msgspec.json.encode(command) + b"\n")
-        assert msgspec.json.decode(line.recv(4096))["ok"]
 
 
 @contextlib.contextmanager

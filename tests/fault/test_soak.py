@@ -21,9 +21,11 @@ import msgspec
 import pytest
 
 from benchwire.boards import profile as profiles
+from benchwire.boards.virtual import hand
+from benchwire.boards.virtual.board import BoardError
 from benchwire.deploy.settings import Settings
 from benchwire.deploy.supervisor import Lab, running
-from benchwire.events import flash
+from benchwire.events import child, flash
 from benchwire.events.bus import connected
 from benchwire.events.log import Log
 from benchwire.events.settings import NatsSettings
@@ -71,10 +73,12 @@ class Bench:
 
     async def _keep(self, name: str) -> None:
         argv = ["-m", "benchwire.boards.virtual", BOARDS[name], "--name", name, "--run-dir", str(self._run_dir)]
+        argv.append("--die-with-parent")
         while True:
             board = await asyncio.create_subprocess_exec(
-                sys.executable, *argv, "--flash-file", str(self.flash_file(name)), "--die-with-parent", stdout=asyncio.subprocess.DEVNULL
-            )  # fmt: skip
+                *child.dying_with_owner([sys.executable, *argv, "--flash-file", str(self.flash_file(name))]),
+                stdout=asyncio.subprocess.DEVNULL,
+            )
             try:
                 await board.wait()
             finally:
@@ -88,11 +92,8 @@ class Bench:
 
     async def do(self, name: str, **command: Any) -> None:
         """A hand on the board; one that is unplugged at this moment feels nothing."""
-        with contextlib.suppress(OSError, msgspec.DecodeError):
-            reader, writer = await asyncio.open_unix_connection(self._run_dir / f"{name}.control")
-            writer.write(msgspec.json.encode(command) + b"\n")
-            await reader.readline()
-            writer.close()
+        with contextlib.suppress(BoardError):
+            await asyncio.to_thread(hand.told, str(self._run_dir / f"{name}.control"), **command)
 
 
 def place_of(profile: profiles.Profile) -> tuple[int, int]:

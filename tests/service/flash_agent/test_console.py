@@ -9,9 +9,8 @@ import socket
 import struct
 import termios
 import threading
-import tty
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,44 +25,11 @@ from benchwire.events.live import SerialLine
 from benchwire.events.log import Log
 from benchwire.events.testing.eventually import eventually
 from benchwire.flash_agent import console as consoles
-from benchwire.flash_agent import ports
 from benchwire.flash_agent.console import Console, Send
 from benchwire.flash_agent.errors import PortBusy, PortClosed, WriteBroke
-
-
-class Pty:
-    """A serial port whose other end is this test. It leaves out modem lines and speed, as every pty does."""
-
-    def __init__(self, link: Path) -> None:
-        self.link = link
-        self.master, self.slave = os.openpty()
-        tty.setraw(self.slave)
-        link.unlink(missing_ok=True)
-        link.symlink_to(os.ttyname(self.slave))
-
-    def print(self, data: bytes) -> None:
-        os.write(self.master, data)
-
-    def heard(self) -> bytes:
-        """What was written to the board up to now."""
-        data = b""
-        while select.select([self.master], [], [], 0)[0]:
-            data += os.read(self.master, 65536)
-        return data
-
-    def close(self) -> None:
-        self.link.unlink(missing_ok=True)
-        os.close(self.master)
-        os.close(self.slave)
-
-
-@contextmanager
-def plugged(link: Path) -> Iterator[Pty]:
-    pty = Pty(link)
-    try:
-        yield pty
-    finally:
-        pty.close()
+from benchwire.flash_agent.ports import file_port
+from benchwire.flash_agent.ports.opening import opened
+from benchwire.flash_agent.testing import plugged
 
 
 @asynccontextmanager
@@ -74,7 +40,9 @@ async def monitored(port: str, send: Send | None = None) -> AsyncIterator[tuple[
         lines.extend(some)
         return len(some)
 
-    console = Console(host="lab-1", device="board-1", port=port, baud=115200, send=send or take)
+    console = Console(
+        host="lab-1", device="board-1", port=port, baud=115200, send=send or take, tap=lambda data, lost_bytes: None
+    )
     running = asyncio.create_task(console.run())
     try:
         yield console, lines
@@ -239,9 +207,9 @@ async def test_what_the_driver_says_that_it_lost_is_told_with_the_next_line(
     ioctl, overruns = fcntl.ioctl, 3
 
     def counted(number: int, request: int, *more: Any) -> Any:
-        if request != ports._TIOCGICOUNT:
+        if request != file_port.TIOCGICOUNT:
             return ioctl(number, request, *more)
-        return ports._ICOUNT.pack(*(overruns if place == ports._OVERRUN else 0 for place in range(20)))
+        return file_port.ICOUNT.pack(*(overruns if place == file_port.OVERRUN else 0 for place in range(20)))
 
     monkeypatch.setattr(fcntl, "ioctl", counted)
     with plugged(tmp_path / "tty") as pty:
@@ -267,7 +235,7 @@ async def test_what_is_written_arrives_whole_and_in_order(tmp_path: Path) -> Non
 
             def all_heard() -> bool:
                 nonlocal heard
-                heard += pty.heard()
+                heard += pty.received()
                 return len(heard) >= 60_000
 
             await eventually(all_heard)
@@ -278,16 +246,16 @@ async def test_what_is_written_arrives_whole_and_in_order(tmp_path: Path) -> Non
 async def test_a_port_that_takes_nothing_more_is_given_up_and_the_sentence_tells_how_much_it_took(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ports, "STUCK_S", 0.2)
+    monkeypatch.setattr(file_port, "STUCK_S", 0.2)
     with plugged(tmp_path / "tty") as pty:
         async with monitored(str(pty.link)) as (console, _):
             await eventually(lambda: console.is_open)
             with pytest.raises(WriteBroke, match=r"was not sent all of 100000 bytes: the port took \d+ bytes"):
                 await console.write(b"x" * 100_000)
-            written = len(pty.heard())
+            written = len(pty.received())
             assert 0 < written < 100_000
             await console.write(b"again")
-            assert pty.heard() == b"again"
+            assert pty.received() == b"again"
 
 
 async def test_a_port_that_is_lent_in_the_middle_of_a_write_ends_the_write(tmp_path: Path) -> None:
@@ -337,7 +305,7 @@ async def test_a_connection_that_was_reset_is_closed_all_the_same(monkeypatch: p
     gone = asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"socket://127.0.0.1:{server.getsockname()[1]}"
-        port = await ports.opened(url, 115200, lambda _: None, lambda _: gone.set())
+        port = await opened(url, 115200, lambda _: None, lambda _: gone.set())
         other, _ = server.accept()
         other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # its close is a reset
         other.close()

@@ -13,7 +13,6 @@ import socket
 import stat
 import sys
 import tempfile
-import tty
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, cast
 
 import pytest
 
+from benchwire.boards.virtual import hand
 from benchwire.boards.virtual.registry import read_records
 from benchwire.events import asks, child, device, flash, nats_server
 from benchwire.events.blobs import Blobs
@@ -38,23 +38,10 @@ from benchwire.flash_agent.hands import Hands
 from benchwire.flash_agent.identifying import Identifying
 from benchwire.flash_agent.inventory import Board, Inventory
 from benchwire.flash_agent.probes import Device, Hooks, Source
+from benchwire.flash_agent.testing import plugged
 from benchwire.flash_agent.tools.probe_protocol import Answer
 
 HOST = "lab-1"
-
-
-@contextlib.contextmanager
-def plugged(link: Path) -> Iterator[int]:
-    """A pty behind ``link``; the end of the board."""
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    link.symlink_to(os.ttyname(slave))
-    try:
-        yield master
-    finally:
-        link.unlink()
-        os.close(master)
-        os.close(slave)
 
 
 @contextlib.asynccontextmanager
@@ -211,15 +198,13 @@ async def test_a_hook_is_run_without_a_shell_and_its_failure_is_told_in_its_own_
     good = script(tmp_path / "good", f'Path("{tmp_path}/said").write_text(" ".join(sys.argv[1:]))')
     bad = script(tmp_path / "bad", 'print("relay 3 does not answer", file=sys.stderr)\nsys.exit(7)')
     slow = script(tmp_path / "slow", "time.sleep(600)")
-    board = board_of(
-        hooks=Hooks(reset=[good, "$HOME", "; ls"], power_on=[bad], power_off=[slow], download=["/none"], timeout_s=1.0)
-    )
+    board = board_of(hooks=Hooks(reset=[good, "$HOME", "; ls"], power_on=[bad], download=["/none"]))
     await bench.lay_hand(board, "reset")
     assert (tmp_path / "said").read_text() == "$HOME ; ls"
     with pytest.raises(ResetFailed, match=r"bad \(power_on\) ended with 7: relay 3 does not answer"):
         await bench.lay_hand(board, "power_on")
     with pytest.raises(ResetFailed, match=r"slow \(power_off\) did not end within 1 s"):
-        await bench.lay_hand(board, "power_off")
+        await bench.lay_hand(board_of(hooks=Hooks(power_off=[slow], timeout_s=1.0)), "power_off")
     with pytest.raises(ResetFailed, match=r"/none \(download\) cannot be run"):
         await bench.lay_hand(board, "download")
     daemon = script(tmp_path / "daemon", "import subprocess\nsubprocess.Popen(['sleep', '600'])\nsys.exit(4)")
@@ -461,17 +446,14 @@ async def test_virtual_boards_are_asked_and_handled_and_the_file_of_boards_is_re
         assert fact.flash_bytes == 4 << 20
         assert fact.serial_number.count(":") == 5
 
-        reader, writer = await asyncio.open_unix_connection(str(run_dir / "c3.control"))
-        writer.write(b'{"do": "fault", "kind": "wrong_chip", "chip": "esp32"}\n')
-        assert json.loads(await reader.readline())["ok"]
+        control = str(run_dir / "c3.control")
+        await asyncio.to_thread(hand.told, control, do="fault", kind="wrong_chip", chip="esp32")
         answer = await ask("identify", asks.IdentifyDevice)
         assert answer.problem == "configured as esp32c3, but the chip says esp32"
 
         assert await ask("handle", asks.HandleDevice, do="power_off", by="ann") == asks.Handled(device="c3")
         assert (await told(device.DeviceHandled)).by == "ann"
-        writer.write(b'{"do": "status"}\n')
-        assert not json.loads(await reader.readline())["powered"]
-        writer.close()
+        assert not (await asyncio.to_thread(hand.told, control, do="status"))["powered"]
 
         boards.write_text(f'[board.c3-of-mine]\nport = "{run_dir / "c3.tty"}"\nlabels.camera = "yes"')
         process.send_signal(signal.SIGHUP)

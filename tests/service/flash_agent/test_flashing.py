@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import random
 import shutil
@@ -20,6 +19,7 @@ import psutil
 import pytest
 
 from benchwire.boards import profile as profiles
+from benchwire.boards.virtual import hand
 from benchwire.events import child, codec, device, flash, host, nats_server
 from benchwire.events.asks import HostScanned, ScanHost
 from benchwire.events.blobs import Blobs
@@ -29,6 +29,7 @@ from benchwire.events.live import FlashProgress, SerialLine
 from benchwire.events.log import Log
 from benchwire.events.presence import Presence
 from benchwire.events.testing.eventually import eventually
+from benchwire.events.testing.processes import below
 
 HOST = "lab-1"
 STM32, ESP = "stm32f405", "esp32c3"
@@ -74,14 +75,14 @@ def built(directory: Path, profile: profiles.Profile, tag: str, *, padded: bool)
         output=str(elf),
     )
     macros = [f'-DTAG="{tag}"', *(["-DPADDED"] if padded else [])]
-    subprocess.run([argv[0], *macros, *argv[1:]], check=True, capture_output=True)
+    subprocess.run(child.dying_with_owner([argv[0], *macros, *argv[1:]]), check=True, capture_output=True)
     match profile.image:
         case profiles.EspImage() as esp:
             pack = [sys.executable, "-m", "esptool", "--chip", esp.chip, "elf2image", *esp.arguments]
-            subprocess.run([*pack, "-o", str(image), str(elf)], check=True, capture_output=True)
+            subprocess.run(child.dying_with_owner([*pack, "-o", str(image), str(elf)]), check=True, capture_output=True)
         case profiles.BinImage():
             objcopy = [profile.compiler.objcopy, "-O", "binary", str(elf), str(image)]
-            subprocess.run(objcopy, check=True, capture_output=True)
+            subprocess.run(child.dying_with_owner(objcopy), check=True, capture_output=True)
     return image.read_bytes()
 
 
@@ -124,12 +125,7 @@ class Lab:
         self.boards[name] = await self._stack.enter_async_context(board)
 
     async def ask_board(self, board: str, **command: Any) -> dict[str, Any]:
-        reader, writer = await asyncio.open_unix_connection(str(self.run_dir / f"{board}.control"))
-        writer.write(json.dumps(command).encode() + b"\n")
-        answer: dict[str, Any] = json.loads(await reader.readline())
-        writer.close()
-        assert answer["ok"], answer
-        return answer
+        return await asyncio.to_thread(hand.told, str(self.run_dir / f"{board}.control"), **command)
 
     async def line_speed(self, board: str, bytes_per_s: int) -> None:
         """How fast the board's line is from now on; 0 is as fast as it can be."""
@@ -179,7 +175,7 @@ class Lab:
             await self.line_speed("board-1", SLOWLY)
             await self.request("board-1", profile, image, "job_1")
             await self.writing("job_1")
-            tool = worker_of(agent)
+            tool = below(agent.pid, "_worker")
             assert tool is not None
             yield agent, tool
 
@@ -230,15 +226,6 @@ async def lab(nats: nats_server.Server, bus: Bus, tmp_path: Path, run_dir: Path)
 
 
 Firmware = dict[tuple[str, str], bytes]
-
-
-def worker_of(agent: asyncio.subprocess.Process) -> psutil.Process | None:
-    """The process of the flash tool that runs now."""
-    for one in psutil.Process(agent.pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if any("_worker" in word for word in one.cmdline()):
-                return one
-    return None
 
 
 async def test_a_board_that_is_plugged_in_is_told_and_one_that_is_pulled_too(lab: Lab) -> None:
@@ -418,7 +405,7 @@ async def test_a_board_that_is_pulled_in_the_middle_fails_its_job_and_nothing_el
         assert (failed.code, failed.flash_state) == ("device_gone", "partial")
         await lab.fact(device.DeviceDetached, device="board-1")
         await lab.fact(flash.FlashCompleted, job_id="job_2")
-        await eventually(lambda: worker_of(agent) is None)
+        await eventually(lambda: below(agent.pid, "_worker") is None)
 
 
 @pytest.mark.parametrize("profile", [STM32, ESP])
@@ -427,7 +414,7 @@ async def test_a_job_is_cancelled_while_it_writes(lab: Lab, firmware: Firmware, 
         await lab.cancel("job_1")
         cancelled = await lab.fact(flash.FlashCancelled, job_id="job_1")
         assert cancelled.flash_state == "partial"
-        assert worker_of(agent) is None
+        assert below(agent.pid, "_worker") is None
         assert await lab.facts(flash.FlashFailed) == []
 
 

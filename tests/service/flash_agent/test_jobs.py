@@ -5,24 +5,25 @@ What is flashed is data beside the program, so that no compiler is needed; wheth
 
 import asyncio
 import contextlib
-import json
 import os
 import random
 import shutil
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from msgspec.structs import replace
 
-from benchwire.events import child, codec, nats_server
+from benchwire.boards.virtual import hand
+from benchwire.events import child, codec, nats_server, queue
 from benchwire.events.blobs import Blobs
 from benchwire.events.bus import Bus, Msg
+from benchwire.events.catalog import filter_of
 from benchwire.events.device import DeviceAttached, DeviceLeased
 from benchwire.events.event import Event
 from benchwire.events.flash import (
@@ -43,6 +44,8 @@ from benchwire.events.log import Log
 from benchwire.events.presence import Presence
 from benchwire.events.serial import CaptureRequested
 from benchwire.events.testing.eventually import eventually
+from benchwire.events.testing.processes import below
+from benchwire.flash_agent.worker import MAX_HELD
 
 pytestmark = pytest.mark.skipif(shutil.which("setpriv") is None, reason="not installed: setpriv")
 
@@ -83,14 +86,9 @@ class Lab:
         argv += ["--run-dir", str(self._directory), "--die-with-parent"]
         return await self._stack.enter_async_context(child.spawn(argv, stdout=child.DEVNULL))
 
-    async def hand(self, board: str, **command: Any) -> dict[str, Any]:
+    async def hand(self, board: str, **command: Any) -> None:
         """What a hand on the bench does."""
-        reader, writer = await asyncio.open_unix_connection(str(self._directory / f"{board}.control"))
-        writer.write(json.dumps(command).encode() + b"\n")
-        answer: dict[str, Any] = json.loads(await reader.readline())
-        writer.close()
-        assert answer["ok"], answer
-        return answer
+        await asyncio.to_thread(hand.told, str(self._directory / f"{board}.control"), **command)
 
     async def line_speed(self, board: str, bytes_per_s: int) -> None:
         await self.hand(board, do="fault", kind="slow", bytes_per_s=bytes_per_s)
@@ -171,13 +169,10 @@ async def lab(nats: nats_server.Server, bus: Bus) -> AsyncIterator[Lab]:
             yield lab
 
 
-def tool_of(agent: Process) -> psutil.Process:
-    """The process of the flash tool that runs now."""
-    for one in psutil.Process(agent.pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if any("_worker" in word for word in one.cmdline()):
-                return one
-    raise AssertionError("no flash tool runs")
+def kill_tool_of(agent: Process) -> None:
+    tool = below(agent.pid, "_worker")
+    assert tool is not None, "no flash tool runs"
+    tool.kill()
 
 
 async def test_a_job_on_a_leased_board_needs_its_lease(lab: Lab) -> None:
@@ -227,7 +222,7 @@ async def test_a_tool_that_died_is_followed_by_another_attempt_that_succeeds(lab
     async with lab.board() as agent:
         await lab.request("job_1", LARGE, retries=2)
         await lab.at("job_1", "writing")
-        tool_of(agent).kill()
+        kill_tool_of(agent)
         broke = await lab.fact(FlashRetried, job_id="job_1")
         assert (broke.attempt, broke.code, broke.flash_state, broke.wait_s) == (1, "tool_died", "partial", 1.0)
         await lab.line_speed("b", 0)
@@ -249,10 +244,10 @@ async def test_a_cable_that_is_dropped_and_plugged_in_again_costs_an_attempt_and
 
 async def test_a_job_that_takes_too_long_is_stopped_and_says_so(lab: Lab) -> None:
     async with lab.board():
-        await lab.request("job_1", LARGE, timeout_s=3.0, retries=3)
+        await lab.request("job_1", LARGE, timeout_s=6.0, retries=3)  # less than it takes to write, more than to connect
         failed = await lab.fact(FlashFailed, job_id="job_1")
         assert (failed.code, failed.flash_state) == ("timed_out", "partial")
-        assert "within 3 s" in failed.error
+        assert "within 6 s" in failed.error
         await lab.line_speed("b", 0)
         await lab.request("job_2")
         await lab.fact(FlashCompleted, job_id="job_2")
@@ -297,7 +292,7 @@ async def test_a_cancelled_job_says_what_the_flash_holds(lab: Lab, when: str, fl
         await lab.request("job_1", LARGE, retries=5)
         await lab.at("job_1", "connecting" if when == "connecting" else "writing")
         if when == "between attempts":
-            tool_of(agent).kill()
+            kill_tool_of(agent)
             await lab.fact(FlashRetried, job_id="job_1")
         await lab.cancel("job_1")
         ended = await lab.fact(FlashCancelled, FlashCompleted, FlashFailed, job_id="job_1")
@@ -337,11 +332,23 @@ async def test_a_host_that_starts_again_takes_up_its_queue_and_its_leases(lab: L
         assert refused.code == "device_leased"
     ends = await lab.facts(FlashCompleted, FlashFailed, FlashCancelled)
     order = [one.job_id for one in ends]
-    # What had begun goes on first. What a killed agent had comes again one by one: only what is here can be more urgent.
-    assert sorted(order) == ["job_1", "job_2", "job_3", "job_4"]
-    assert order[0] == "job_1"
-    assert order.index("job_2") < order.index("job_4")
+    assert order == ["job_1", "job_3", "job_2", "job_4"]
     assert len(await lab.facts(DeviceLeased)) == 1
+
+
+async def test_a_job_waits_for_a_more_urgent_one_that_the_queue_gives_back_later(lab: Lab) -> None:
+    """What a killed agent had comes again one by one, each when its own time to be acknowledged is over."""
+    for job_id, priority in (("usual", 0), ("urgent", 1)):
+        await lab.request(job_id, priority=priority)
+    requests = filter_of(FlashRequested, host=HOST)
+    asked = queue.deliveries(lab.bus, f"flash-{HOST}", requests, ack_wait_s=3.0, max_held=MAX_HELD)
+    async with aclosing(asked) as deliveries:
+        usual, _ = [await anext(deliveries) for _ in range(2)]
+    await usual.nak()
+    await lab.plug("b")
+    async with lab.agent():
+        await lab.fact(FlashCompleted, job_id="usual")
+    assert [one.job_id for one in await lab.facts(FlashCompleted)] == ["urgent", "usual"]
 
 
 async def test_what_nobody_could_answer_in_the_log_stops_nothing(lab: Lab) -> None:

@@ -150,10 +150,10 @@ async def test_any_board_that_has_the_labels_will_do_wherever_it_is(lab: Lab) ->
 async def test_a_lease_runs_out_unless_it_is_renewed_and_then_the_next_one_has_the_board(lab: Lab) -> None:
     await lab.attach("d")
     async with lab.host():
-        await lab.ask("l1", for_s=1.0)
+        await lab.ask("l1", for_s=3.0)
         await lab.ask("l2")
         first = await lab.leased("l1")
-        later = now() + timedelta(seconds=2.5)
+        later = first.expires_at + timedelta(seconds=0.5)
         await lab.log.append(
             DeviceLeased(timestamp=now(), host="h1", device="d", lease_id="l1", holder=first.holder, expires_at=later)
         )
@@ -215,7 +215,7 @@ async def test_an_agent_that_was_killed_between_offer_and_lease_completes_it_whe
 async def test_what_ran_out_while_no_agent_was_there_ends_at_its_start(lab: Lab) -> None:
     await lab.attach("d")
     async with lab.host():
-        await lab.ask("l1", for_s=0.6)
+        await lab.ask("l1", for_s=2.0)
         lease = await lab.leased("l1")
     await lab.ask("late", wait_s=0.0)
     await eventually(lambda: now() > lease.expires_at, within_s=20, what="the lease to run out")

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import sys
-import tty
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -25,6 +24,7 @@ from benchwire.events.log import Log
 from benchwire.events.presence import Presence
 from benchwire.events.serial import CaptureFailed, CaptureRequested, SerialWritten
 from benchwire.events.testing.eventually import eventually
+from benchwire.flash_agent.testing import Pty
 from benchwire.observability.main import observe
 from benchwire.observability.settings import Settings
 from benchwire.web.testing import running
@@ -32,17 +32,11 @@ from benchwire.web.testing import running
 HOST, BOARD = "lab-1", "echo-1"
 
 
-class EchoBoard:
-    """A board on a pty: echoes what it gets, knows the command ``version``, and asks for a login without ending that line.
-
-    It leaves out what a pty leaves out: speed, and modem lines.
-    """
+class EchoBoard(Pty):
+    """A board on a pty: echoes what it gets, knows the command ``version``, and asks for a login without ending that line."""
 
     def __init__(self, link: Path) -> None:
-        self.master, self.slave = os.openpty()
-        tty.setraw(self.slave)
-        self.link = link
-        link.symlink_to(os.ttyname(self.slave))
+        super().__init__(link)
         self.heard = b""
 
     def answer(self) -> None:
@@ -51,13 +45,6 @@ class EchoBoard:
         self.print(data)
         if data.endswith(b"version\r\n"):
             self.print(b"firmware v1.20 \xff\r\nlogin: ")
-
-    def print(self, data: bytes) -> None:
-        os.write(self.master, data)
-
-    def close(self) -> None:
-        os.close(self.master)
-        os.close(self.slave)
 
 
 @pytest.fixture
@@ -80,8 +67,8 @@ class Bench:
         self.spools = data / "agent" / "flash-agent" / "captures"
 
     @asynccontextmanager
-    async def agent(self) -> AsyncIterator[asyncio.subprocess.Process]:
-        """The flash agent of this host, which has the one board."""
+    async def agent(self, door: httpx.AsyncClient) -> AsyncIterator[asyncio.subprocess.Process]:
+        """The flash agent of this host, which has the one board; the door shows it already."""
         data = self.data / "agent"
         boards = data / "boards.toml"
         await asyncio.to_thread(data.mkdir, exist_ok=True)
@@ -94,6 +81,11 @@ class Bench:
             command = [sys.executable, "-m", "benchwire.flash_agent"]
             async with child.spawn(command, env={**os.environ, **own}, stdout=out, stderr=out, grace_s=5.0) as process:
                 await eventually(lambda: Presence(self.bus).is_there("flash-agent", HOST), within_s=30)
+
+                async def shown() -> bool:
+                    return (await door.get(f"/api/devices/{BOARD}")).status_code == 200
+
+                await eventually(shown, what="the door to show the board")
                 yield process
 
 
@@ -139,7 +131,7 @@ async def facts(log: Log, *filters: str) -> list[Any]:
 
 async def test_what_is_sent_is_answered_waited_for_and_listed(bench: Bench, log: Log, door: httpx.AsyncClient) -> None:
     url = f"/api/devices/{BOARD}/serial"
-    async with bench.agent():
+    async with bench.agent(door):
         asked = {"text": "version", "end": "\r\n", "until": r"v(\d+)\.(\d+)(-rc)?", "timeout_s": 30}
         answer = (await door.post(url, json=asked)).json()
         assert (answer["ok"], answer["written"], answer["matched"], answer["groups"]) == (
@@ -202,7 +194,7 @@ async def test_a_socket_tells_of_one_board_and_takes_what_it_is_to_be_sent(
 ) -> None:
     base = str(door.base_url).replace("http", "ws").rstrip("/")
 
-    async with bench.agent(), connect(f"{base}/ws/serial/{BOARD}?host={HOST}") as socket:
+    async with bench.agent(door), connect(f"{base}/ws/serial/{BOARD}?host={HOST}") as socket:
 
         async def told() -> dict[str, Any]:
             frame: dict[str, Any] = json.loads(await asyncio.wait_for(socket.recv(), 30))
@@ -241,7 +233,7 @@ async def test_a_capture_becomes_a_document_whatever_dies_in_between(
         serving(bench.nats.url, bench.data / "documents") as store,
         httpx.AsyncClient(base_url=store.url, timeout=60.0, trust_env=False) as documents,
     ):
-        async with bench.agent() as process:
+        async with bench.agent(door) as process:
             matched = await begun(until="PASS", tags=["boot"])
             assert (matched["state"], matched["document_id"]) == ("running", None)
             board.print(b"BOOT \xff\r\nTEST ")
@@ -276,7 +268,7 @@ async def test_a_capture_becomes_a_document_whatever_dies_in_between(
             await eventually(lambda: spool.stat().st_size == 7)
             process.kill()
             await process.wait()
-        async with bench.agent():
+        async with bench.agent(door):
             told = await ended(door, cut_off["capture_id"])
             assert (told["state"], told["reason"]) == ("finished", "the flash agent ended in the middle of it")
             assert await kept(documents, told["document_id"]) == b"not all"
@@ -301,7 +293,7 @@ async def test_a_capture_becomes_a_document_whatever_dies_in_between(
 async def test_a_capture_that_cannot_begin_is_refused_or_fails_with_a_sentence(
     bench: Bench, log: Log, door: httpx.AsyncClient
 ) -> None:
-    async with bench.agent():
+    async with bench.agent(door):
         for body, words in (
             ({"until": "("}, "regular expression"),
             ({"tags": ["a b"]}, "tag"),

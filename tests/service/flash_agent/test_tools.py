@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import random
 import struct
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from benchwire.boards.virtual import hand
 from benchwire.boards.virtual.registry import BoardRecord, read_records
 from benchwire.events import child
 from benchwire.events.testing.eventually import eventually
@@ -46,11 +46,7 @@ class Bench:
         self._flash = directory / f"{record.name}.flash"
 
     async def ask(self, **command: Any) -> None:
-        reader, writer = await asyncio.open_unix_connection(self.record.control)
-        writer.write(json.dumps(command).encode() + b"\n")
-        answer = json.loads(await reader.readline())
-        writer.close()
-        assert answer["ok"], answer
+        await asyncio.to_thread(hand.told, self.record.control, **command)
 
     def holds(self, address: int, data: bytes) -> bool:
         return self._flash.read_bytes()[address : address + len(data)] == data

@@ -1,7 +1,6 @@
 """A virtual RP2040 under plain copies and under the flash tool's process: what is in its flash, and what is said about it."""
 
 import asyncio
-import json
 import os
 import shutil
 import subprocess
@@ -15,6 +14,8 @@ from typing import Any
 import pytest
 
 from benchwire.boards import rp2040, uf2
+from benchwire.boards.virtual import hand
+from benchwire.boards.virtual.board import BoardError
 from benchwire.boards.virtual.registry import BoardRecord, read_records
 from benchwire.boards.virtual.rp2040.board import CURRENT_NAME, INFO_NAME
 from benchwire.boards.virtual.rp2040.flash import SIZE_BYTES
@@ -53,15 +54,10 @@ class Board:
         return self._flash_file.read_bytes()
 
     async def ask(self, **command: Any) -> dict[str, Any]:
-        reader, writer = await asyncio.open_unix_connection(self.record.control)
-        writer.write(json.dumps(command).encode() + b"\n")
-        answer: dict[str, Any] = json.loads(await reader.readline())
-        writer.close()
-        return answer
+        return await asyncio.to_thread(hand.told, self.record.control, **command)
 
     async def fault(self, kind: str, **arguments: Any) -> None:
-        answer = await self.ask(do="fault", kind=kind, **arguments)
-        assert answer["ok"], answer
+        await self.ask(do="fault", kind=kind, **arguments)
 
     async def state(self) -> str:
         return str((await self.ask(do="status"))["state"])
@@ -114,7 +110,7 @@ async def test_a_file_that_is_copied_onto_the_drive_is_in_the_flash_and_would_ru
     image = program(50_000)
     (tmp_path / "app.uf2").write_bytes(packed(image))
     copy = ["cp", str(tmp_path / "app.uf2"), str(board.drive)]
-    assert (await asyncio.to_thread(subprocess.run, copy, check=False)).returncode == 0
+    assert (await asyncio.to_thread(subprocess.run, child.dying_with_owner(copy), check=False)).returncode == 0
     await eventually(board.runs, within_s=WITHIN_S)
     assert not board.drive.exists()
     assert board.flash == image.ljust(SIZE_BYTES, b"\xff")
@@ -173,8 +169,8 @@ async def test_the_button_is_held_over_a_reset_and_a_power_cycle(board: Board) -
     await board.ask(do="strap", mode="run")
     await board.ask(do="reset")
     await eventually(board.runs, within_s=WITHIN_S)
-    refused = await board.ask(do="fault", kind="meteor")
-    assert "knows bad_sector, drop, flip_bit, slow, unplug, wrong_chip" in refused["error"]
+    with pytest.raises(BoardError, match="knows bad_sector, drop, flip_bit, slow, unplug, wrong_chip"):
+        await board.fault("meteor")
 
 
 async def written(board: Board, file: bytes) -> Path:

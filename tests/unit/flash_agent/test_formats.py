@@ -8,9 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from intelhex import IntelHex  # type: ignore[import-untyped]
 
-from benchwire.flash_agent.errors import LASTING, TRANSIENT, ImageRefused
+from benchwire.events.flash import ImageFormat
+from benchwire.flash_agent.errors import ImageRefused
 from benchwire.flash_agent.tools import chips
-from benchwire.flash_agent.tools.formats import Format, format_of, pieces_of
+from benchwire.flash_agent.tools.formats import format_of, pieces_of
 from benchwire.flash_agent.tools.pieces import Piece, in_sectors
 
 ARM, RISCV = 40, 243
@@ -40,7 +41,7 @@ def elf_file(*pieces: Piece, machine: int = ARM, kind: int = 2) -> bytes:
 TWO = [Piece(0x0800_0000, b"vectors and code"), Piece(0x0800_4000, b"constants")]
 
 
-def read(content: bytes, form: Format | None = None, machine: str | None = "EM_ARM") -> list[Piece]:
+def read(content: bytes, form: ImageFormat | None = None, machine: str | None = "EM_ARM") -> list[Piece]:
     return pieces_of(content, form or format_of(content), address=0x100, machine=machine)
 
 
@@ -75,7 +76,7 @@ def test_elf_and_hex_say_themselves_where_their_bytes_belong() -> None:
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_with_the_reason(
-    content: bytes, form: Format | None, machine: str | None, why: str
+    content: bytes, form: ImageFormat | None, machine: str | None, why: str
 ) -> None:
     with pytest.raises(ImageRefused, match=why):
         read(content, form, machine)
@@ -84,7 +85,7 @@ def test_a_file_that_cannot_be_used_is_refused_with_the_reason(
 @settings(deadline=None, max_examples=200)
 @given(st.sampled_from(["elf", "hex"]), st.lists(st.tuples(st.integers(0, 115), st.integers(0, 255)), max_size=4))
 @example("elf", [(18, 255)])
-def test_whatever_is_wrong_with_a_file_it_is_read_or_refused(form: Format, changes: list[tuple[int, int]]) -> None:
+def test_whatever_is_wrong_with_a_file_it_is_read_or_refused(form: ImageFormat, changes: list[tuple[int, int]]) -> None:
     content = bytearray(elf_file(*TWO) if form == "elf" else hex_file(*TWO))
     for place, byte in changes:
         content[place % len(content)] = byte
@@ -134,7 +135,3 @@ def test_a_chip_that_does_not_know_the_size_of_its_flash_says_nothing() -> None:
     stm32, nrf51 = chips.CHIPS["stm32f405"], chips.CHIPS["nrf51"]
     assert [chips.size_in(stm32, word) for word in (1024, 0xFFFF, 0)] == [1 << 20, None, None]
     assert [chips.size_in(nrf51, word) for word in (256, 0xFFFF_FFFF)] == [256 << 10, None]
-
-
-def test_no_code_may_both_pass_and_last() -> None:
-    assert not TRANSIENT & LASTING

@@ -44,12 +44,15 @@ class Identified(msgspec.Struct, frozen=True, kw_only=True, tag="identified", ta
     problem: str | None = None
 
 
+Do = Literal["reset", "download", "power_on", "power_off"]  # what a hand on a board can do
+
+
 class HandleDevice(msgspec.Struct, frozen=True, kw_only=True):
     """Asks for a hand on a board's reset line or supply. Subject ``ask.host.{host}.handle``."""
 
     host: str
     device: str
-    do: Literal["reset", "download", "power_on", "power_off"]
+    do: Do
     lease_id: str | None = None
     by: str | None = None
 

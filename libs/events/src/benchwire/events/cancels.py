@@ -6,8 +6,11 @@ way. A loop around such a wait goes on for ever, and with it whoever waits for t
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterable, Iterator
+import logging
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
 from typing import Any, TypeVar
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -45,6 +48,18 @@ async def until_over(tasks: Iterable[asyncio.Task[Any]]) -> None:
             task.cancel()
         await asyncio.wait(pending, timeout=_AGAIN_S)
         pending = {task for task in pending if not _is_over(task)}
+
+
+@contextlib.asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None], *, name: str) -> AsyncGenerator[None, None]:
+    """``work`` goes on, in a task of its own, for the time of the context. A fault of it ends nothing else; it is logged under ``name``."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        await until_over([task])
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            log.error("%s ended with a fault", name, exc_info=fault)
 
 
 def _is_over(task: asyncio.Task[Any]) -> bool:

@@ -193,14 +193,11 @@ class Log:
         """
         headers: dict[str, str] = {}
         tracing.carry(headers)
-        nc, subject, ids = self.bus.nc, "", dict[str, str]()
         for number, event in enumerate(events):
-            if not self.bus.connected or nc.pending_data_size > _MOST_PENDING_BYTES:
+            if not self.bus.connected or self.bus.nc.pending_data_size > _MOST_PENDING_BYTES:
                 return number
-            if not subject or (type(event) is not type(events[number - 1]) or catalog.ids_of(event) != ids):
-                ids, subject = catalog.ids_of(event), catalog.subject_of(event)
             try:
-                await nc.publish(subject, codec.encode(event), headers=headers or None)
+                await self.bus.nc.publish(catalog.subject_of(event), codec.encode(event), headers=headers or None)
             except (NatsError, OSError):
                 return number
         return len(events)

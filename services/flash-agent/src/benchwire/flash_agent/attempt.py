@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 
+from benchwire.events import cancels
 from benchwire.flash_agent import bench
 from benchwire.flash_agent.errors import DeviceGone, FlashError
 from benchwire.flash_agent.inventory import Board
@@ -22,7 +23,6 @@ from benchwire.flash_agent.tools.worker_protocol import (
     PyocdOrder,
     Resumed,
     Saying,
-    Stage,
     Throttled,
     Verified,
 )
@@ -84,19 +84,16 @@ class Attempt:
     """``heard`` is told everything the tool says."""
 
     def __init__(
-        self, *, job_id: str, board: Board, order: AnyOrder, image: bytes, wishes: Wishes, heard: Heard,
-        limits_s: Mapping[Stage, float] | None = None,
-    ) -> None:  # fmt: skip
+        self, *, job_id: str, board: Board, order: AnyOrder, image: bytes, wishes: Wishes, heard: Heard
+    ) -> None:
         self._job_id = job_id
         self._board = board
         self._order = order
         self._image = image
         self._wishes = wishes
         self._heard = heard
-        self._limits_s = limits_s
         self._shares_port = isinstance(order, EsptoolOrder)
         self._verified_by = ""
-        self._booted = False
         self.flash_state: FlashState = "untouched"
 
     async def run(self) -> Outcome:
@@ -125,23 +122,24 @@ class Attempt:
         if isinstance(self._order, PyocdOrder):
             yield
             return
-        goes_back = lambda: self.flash_state == "untouched"  # noqa: E731 - read when the tool is through
+
+        def goes_back() -> bool:
+            return self.flash_state == "untouched"
+
         async with bench.in_loader(self._board, goes_back=goes_back, lends_port=self._shares_port):
             yield
 
     async def _with_tool(self) -> None:
-        async with working(self._order, self._image, limits_s=self._limits_s) as tool:
-            watching = asyncio.create_task(self._watch(tool))
+        async with (
+            working(self._order, self._image) as tool,
+            cancels.beside(self._watch(tool), name=f"hearing wishes for {self._job_id}"),
+        ):
             try:
                 async for saying in tool.said():
                     self.flash_state = tool.flash_state
                     await self._on(saying, tool)
             finally:
                 self.flash_state = tool.flash_state
-                watching.cancel()
-                [fault] = await asyncio.gather(watching, return_exceptions=True)
-                if isinstance(fault, Exception):
-                    log.error("%s: wishes were no longer heard", self._job_id, exc_info=fault)
 
     async def _on(self, saying: Saying, tool: Tool) -> None:
         match saying:

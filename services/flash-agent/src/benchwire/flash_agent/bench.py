@@ -15,9 +15,10 @@ import serial
 
 from benchwire.boards.profile import Pyocd
 from benchwire.events import child
+from benchwire.events.asks import Do
 from benchwire.flash_agent.errors import ResetFailed
 from benchwire.flash_agent.inventory import Board
-from benchwire.flash_agent.probes import Device, Do, known_of
+from benchwire.flash_agent.probes import Device, known_of
 
 log = logging.getLogger(__name__)
 
@@ -164,16 +165,5 @@ async def _pulled(board: Board, do: Do) -> None:
 async def _through_probe(device: Device) -> None:
     profile = known_of(device.profile)
     target = profile.driver.target if profile is not None and isinstance(profile.driver, Pyocd) else "cortex_m"
-    pyocd = [
-        sys.executable,
-        "-m",
-        "pyocd",
-        "reset",
-        "--uid",
-        str(device.probe),
-        "--target",
-        target,
-        "--no-config",
-        "-W",
-    ]
-    await _commanded(pyocd, "reset", PROBE_TIMEOUT_S)
+    reset = [sys.executable, "-m", "pyocd", "reset", "--uid", str(device.probe), "--target", target]
+    await _commanded([*reset, "--no-config", "-W"], "reset", PROBE_TIMEOUT_S)

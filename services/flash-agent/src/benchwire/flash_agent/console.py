@@ -17,7 +17,8 @@ import serial
 from benchwire.events.live import SerialLine
 from benchwire.flash_agent.errors import PortBusy, PortClosed, WriteBroke
 from benchwire.flash_agent.lines import Backlog, LineSplitter, sample_of
-from benchwire.flash_agent.ports import PORT_ERRORS, Port, PortGone, PortStuck, opened
+from benchwire.flash_agent.ports.opening import opened
+from benchwire.flash_agent.ports.port import PORT_ERRORS, Port, PortGone, PortStuck
 
 log = logging.getLogger(__name__)
 
@@ -32,17 +33,13 @@ Tap = Callable[[bytes, int], None]
 Lines = tuple[bool, bool, float]  # DTR, RTS, and for how long
 
 
-def _untapped(_data: bytes, _lost_bytes: int) -> None:
-    return
-
-
 class Console:
     """One port. ``run`` is its task; the other methods belong to whoever has business with the board.
 
     ``send`` takes lines and returns how many of them it took. ``tap`` hears every byte, and how many were lost right before it.
     """
 
-    def __init__(self, *, host: str, device: str, port: str, baud: int, send: Send, tap: Tap = _untapped) -> None:
+    def __init__(self, *, host: str, device: str, port: str, baud: int, send: Send, tap: Tap) -> None:
         self._host = host
         self._device = device
         self._path = port

@@ -1,12 +1,34 @@
-"""What can go wrong with a flash job. Each error has a ``code`` for programs; its text is a sentence for a person."""
+"""What can go wrong on a host. Each error has a ``code`` for programs; its text is a sentence for a person."""
 
 from datetime import datetime
 
 
-class FlashError(Exception):
-    """A job cannot be done, or not to its end."""
+class LabError(Exception):
+    """Something cannot be done, or not to its end."""
 
     code = "failed"
+
+
+class WrongHost(LabError):
+    """Somebody else was meant."""
+
+    code = "wrong_host"
+
+    def __init__(self, host: str, meant: str) -> None:
+        super().__init__(f"this is {host}, not {meant}")
+
+
+class DeviceBusy(LabError):
+    """A job, or somebody's hand, is at work on the board."""
+
+    code = "device_busy"
+
+    def __init__(self, device: str) -> None:
+        super().__init__(f"{device} is in use at this moment; wait for its job, or cancel that")
+
+
+class FlashError(LabError):
+    """A job cannot be done, or not to its end."""
 
 
 class DeviceNotAttached(FlashError):
@@ -111,8 +133,8 @@ class ToolSilent(FlashError):
         super().__init__(f"the flash tool reported nothing for {limit_s:g} s while {stage}, and was stopped")
 
 
-class SerialError(Exception):
-    """A board cannot be written to. Has a ``code`` and a sentence, as a ``FlashError`` has."""
+class SerialError(LabError):
+    """A board cannot be written to."""
 
     code = "serial_failed"
 

@@ -12,6 +12,7 @@ from benchwire.events import catalog
 from benchwire.events.clock import Clock
 from benchwire.events.event import Event
 from benchwire.events.flash import FlashRequested
+from benchwire.events.lease import holder_of
 from benchwire.events.log import Contended, Expected, Log, LogUnavailable, Recorded
 from benchwire.events.projection import Projection, ProjectionBehind
 from benchwire.flash_agent import commands, lease, queries
@@ -67,7 +68,7 @@ class Granting:
 
         Nothing is granted meanwhile, and a board that has a job is not free: no lease can come between this answer and the job.
         """
-        holder = f"{request.task_id}/{request.node_id}" if request.task_id and request.node_id else None
+        holder = holder_of(request.task_id, request.node_id) if request.task_id and request.node_id else None
         while True:
             await self._looked.wait()  # what ran out or was offered while no agent was here comes first
             async with self._still:

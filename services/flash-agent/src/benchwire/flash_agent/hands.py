@@ -10,7 +10,7 @@ from benchwire.events.asks import Handled, HandleDevice, HostScanned, Identified
 from benchwire.events.device import DeviceHandled
 from benchwire.events.log import Log, LogUnavailable
 from benchwire.flash_agent import bench, identifying
-from benchwire.flash_agent.errors import ResetFailed
+from benchwire.flash_agent.errors import DeviceBusy, DeviceNotAttached, LabError, NoDriver, WrongHost
 from benchwire.flash_agent.identifying import Identifying
 from benchwire.flash_agent.inventory import Board, Inventory
 from benchwire.flash_agent.writing import Refusal
@@ -42,20 +42,18 @@ class Hands:
         """Looks for boards now."""
         asked = msgspec.json.decode(body, type=ScanHost)
         if asked.host != self._host:
-            return self._wrong_host(asked.host)
+            return _refused(WrongHost(self._host, asked.host))
         return HostScanned(host=self._host, devices=await self._inventory.scan())
 
     async def handle(self, body: bytes) -> Handled | Refused:
         """Resets a board, brings it into its loader, or switches its supply."""
         asked = msgspec.json.decode(body, type=HandleDevice)
-        board = await self._free(asked.host, asked.device, asked.lease_id)
-        if isinstance(board, Refused):
-            return board
         try:
+            board = await self._free(asked.host, asked.device, asked.lease_id)
             async with board.turn:
                 await bench.lay_hand(board, asked.do)
-        except ResetFailed as error:
-            return Refused(code=error.code, detail=str(error))
+        except LabError as error:
+            return _refused(error)
         fact = DeviceHandled(
             timestamp=datetime.now(UTC), host=self._host, device=asked.device, do=asked.do, by=asked.by
         )
@@ -68,29 +66,28 @@ class Hands:
     async def identify(self, body: bytes) -> Identified | Refused:
         """Asks a board what it is. A problem with the answer is an answer."""
         asked = msgspec.json.decode(body, type=IdentifyDevice)
-        board = await self._free(asked.host, asked.device, asked.lease_id)
-        if isinstance(board, Refused):
-            return board
-        if identifying.order_for(board.device) is None:
-            return Refused(code="no_driver", detail=f"nobody knows how to ask {asked.device} what it is")
+        try:
+            board = await self._free(asked.host, asked.device, asked.lease_id)
+            if identifying.order_for(board.device) is None:
+                raise NoDriver(f"nobody knows how to ask {asked.device} what it is")
+        except LabError as error:
+            return _refused(error)
         fact = await self._identifying.identify(board)
         return Identified(chip=fact.chip, profile=fact.profile, problem=fact.problem)
 
-    async def _free(self, host: str, device: str, lease_id: str | None) -> Board | Refused:
-        """The board, when it may be touched under that lease."""
+    async def _free(self, host: str, device: str, lease_id: str | None) -> Board:
+        """The board, when it may be touched under that lease. Raises the ``LabError`` that says why not."""
         if host != self._host:
-            return self._wrong_host(host)
+            raise WrongHost(self._host, host)
         board = self._inventory.board(device)
         if board is None:
-            return Refused(code="device_not_attached", detail=f"{device} is not attached to {host}")
-        refusal = await self._refusal(device, lease_id=lease_id)
-        if refusal is not None:
-            return Refused(code=refusal.code, detail=str(refusal))
+            raise DeviceNotAttached(device, host)
+        if (refused := await self._refusal(device, lease_id=lease_id)) is not None:
+            raise refused
         if board.turn.locked():
-            return Refused(
-                code="device_busy", detail=f"{device} is in use at this moment; wait for its job, or cancel that"
-            )
+            raise DeviceBusy(device)
         return board
 
-    def _wrong_host(self, host: str) -> Refused:
-        return Refused(code="wrong_host", detail=f"this is {self._host}, not {host}")
+
+def _refused(error: LabError) -> Refused:
+    return Refused(code=error.code, detail=str(error))

@@ -3,10 +3,8 @@
 import asyncio
 import contextlib
 import logging
-import os
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 
@@ -18,6 +16,7 @@ from benchwire.flash_agent import bench
 from benchwire.flash_agent.errors import FlashError
 from benchwire.flash_agent.inventory import Board, Inventory
 from benchwire.flash_agent.probes import Device, known_of
+from benchwire.flash_agent.tools import drivers, esp_loader
 from benchwire.flash_agent.tools.probe_protocol import Answer, AnyIdentifyOrder, AskThroughPort, AskThroughProbe
 from benchwire.flash_agent.writing import Refusal
 
@@ -28,8 +27,6 @@ ANSWER_TIMEOUT_S = 45.0
 AT_ONCE = 4
 BUSY_AGAIN_S = 2.0
 TELL_AGAIN_S = 1.0
-
-_ESPTOOL_CFG = Path(__file__).parent / "tools" / "esptool.cfg"
 
 
 class Identifying:
@@ -98,9 +95,7 @@ def order_for(device: Device) -> AnyIdentifyOrder | None:
     # At a port that a person configured without more, there may be an ESP; at others, the USB id has said what there is.
     may_be_esp = device.driver == "esptool" or (device.driver is None and device.configured and device.vid is None)
     if may_be_esp and device.port is not None:
-        # Without modem lines, the board is brought into its loader by another hand.
-        by_hand = device.virtual or bool(device.hooks.download)
-        return AskThroughPort(port=device.port, before="no-reset" if by_hand else "default-reset")
+        return AskThroughPort(port=device.port, before=drivers.esptool_before(device))
     if device.driver == "pyocd" and device.probe is not None:
         return AskThroughProbe(probe=device.probe)
     return None
@@ -121,11 +116,12 @@ async def _answer_of(board: Board) -> Answer:
 
 async def asked(order: AnyIdentifyOrder, *, timeout_s: float = ANSWER_TIMEOUT_S) -> Answer:
     """The answer of the board, or the problem."""
-    env = {"ESPTOOL_CFGFILE": str(_ESPTOOL_CFG), **os.environ}
     try:
         async with (
             asyncio.timeout(timeout_s),
-            child.spawn(COMMAND, env=env, cwd="/", stdin=child.PIPE, stdout=child.PIPE, grace_s=0.3) as process,
+            child.spawn(
+                COMMAND, env=esp_loader.environment(), cwd="/", stdin=child.PIPE, stdout=child.PIPE, grace_s=0.3
+            ) as process,
         ):
             assert process.stdin is not None
             assert process.stdout is not None

@@ -14,6 +14,7 @@ from benchwire.events.device import DeviceAttached, DeviceDetached, DeviceIdenti
 from benchwire.events.event import IllegalToken, token
 from benchwire.events.log import Log, LogUnavailable
 from benchwire.flash_agent.console import Console
+from benchwire.flash_agent.errors import DeviceNotAttached, NoPort
 from benchwire.flash_agent.finding.merging import merged
 from benchwire.flash_agent.probes import Device, Source, driver_and_chip, known_of
 from benchwire.flash_agent.taps import Taps
@@ -97,6 +98,15 @@ class Inventory:
     def board(self, name: str) -> Board | None:
         """The board of that name, if it is plugged in."""
         return self._boards.get(name)
+
+    def console(self, name: str) -> Console:
+        """The monitor of a board that is there, and has a port. Raises ``DeviceNotAttached`` and ``NoPort``."""
+        board = self._boards.get(name)
+        if board is None:
+            raise DeviceNotAttached(name, self._host)
+        if board.console is None:
+            raise NoPort(name)
+        return board.console
 
     def boards(self) -> list[Board]:
         """All boards that are plugged in."""

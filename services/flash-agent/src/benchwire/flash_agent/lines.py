@@ -45,9 +45,8 @@ class LineSplitter:
             else:
                 lines += [Printed(piece, began) for piece in self._pieces(ended)]
             began = at
-        while len(rest) > self._max_line_bytes + rest.endswith(
-            b"\r"
-        ):  # the CR may belong to a line end that is under way
+        # A CR at the end may belong to a line end that is under way.
+        while len(rest) > self._max_line_bytes + rest.endswith(b"\r"):
             piece = self._piece(rest)
             lines.append(Printed(piece, began))
             rest, began = rest[len(piece) :], at

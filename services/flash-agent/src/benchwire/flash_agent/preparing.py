@@ -10,7 +10,7 @@ from nats.errors import Error as NatsError
 from benchwire.boards.profile import Profile, Pyocd, Uf2
 from benchwire.events.blobs import BlobMissing, Blobs, DigestMismatch
 from benchwire.events.event import Artifact
-from benchwire.events.flash import FlashPart, FlashRequested
+from benchwire.events.flash import FlashPart, FlashRequested, ImageFormat
 from benchwire.events.log import LogUnavailable
 from benchwire.flash_agent.errors import DeviceNotAttached, ImageMissing, ImageRefused
 from benchwire.flash_agent.inventory import Board, Inventory
@@ -39,9 +39,8 @@ async def prepared(request: FlashRequested, inventory: Inventory, blobs: Blobs) 
     """What ``request`` needs. Raises the ``FlashError`` that says why it cannot be done."""
     board = await _board(request, inventory)
     profile = drivers.profile_of(board.device, request)
-    drivers.order_for(
-        board.device, profile, request, []
-    )  # what cannot be flashed at all is refused before anything is fetched
+    # What cannot be flashed at all is refused before anything is fetched.
+    drivers.order_for(board.device, profile, request, [])
     parts = request.parts or [FlashPart(image=request.image, address=request.address)]
     flash_bytes = MAX_FLASH_BYTES if profile is None else profile.flash.size_bytes
     files = [await _fetched(part.image, blobs, _limit_bytes(request, part.image, flash_bytes)) for part in parts]
@@ -108,7 +107,7 @@ def _pieces(
     return pieces
 
 
-def _of_file(content: bytes, form: formats.Format, address: int, profile: Profile | None) -> list[Piece]:
+def _of_file(content: bytes, form: ImageFormat, address: int, profile: Profile | None) -> list[Piece]:
     match None if profile is None else profile.driver:
         case Uf2() as driver if form == "uf2":
             return uf2_files.pieces_of(content, driver.family)

@@ -7,12 +7,11 @@ from typing import Literal
 import msgspec
 
 from benchwire.boards import profile as profiles
+from benchwire.events.asks import Do
 from benchwire.events.event import MAX_TOKEN_BYTES
 
 DEFAULT_BAUD = 115200
 HOOK_TIMEOUT_S = 10.0
-
-Do = Literal["reset", "download", "power_on", "power_off"]
 
 
 class Hooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -26,13 +26,17 @@ def identified(db: Database) -> dict[str, DeviceIdentified]:
     return {fact.device: fact for fact in facts}
 
 
-def comes_again(db: Database, job_id: str) -> bool:
-    """Whether the job is open, and so is one of its device that goes before it because it had begun or was asked for earlier."""
+def comes_again(db: Database, job_id: str, *, returning: bool) -> bool:
+    """Whether the job is open, and so is one of its device that goes before it because it had begun or was asked for earlier.
+
+    While what a killed agent had is ``returning``, one of higher priority that was asked for later goes before it too.
+    """
     row = db.conn.execute(
         "SELECT EXISTS (SELECT 1 FROM jobs mine JOIN jobs other ON other.device = mine.device AND other.open"
         " WHERE mine.job_id = ? AND mine.open AND (other.begun > mine.begun OR"
-        " (other.begun = mine.begun AND other.sequence < mine.sequence AND other.priority >= mine.priority)))",
-        (job_id,),
+        " (other.begun = mine.begun AND other.sequence < mine.sequence AND other.priority >= mine.priority) OR"
+        " (other.begun = mine.begun AND other.priority > mine.priority AND ?)))",
+        (job_id, returning),
     ).fetchone()
     return bool(row[0])
 

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 
+from benchwire.events import cancels
 from benchwire.events.log import Log
 from benchwire.flash_agent.commands import Names
 from benchwire.flash_agent.meter import PERIOD_S, Meter
@@ -35,12 +36,8 @@ class Reporter:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
         """Tells for the time of the context."""
-        telling = asyncio.create_task(self._telling())
-        try:
+        async with cancels.beside(self._telling(), name="progress of a job"):
             yield
-        finally:
-            telling.cancel()
-            await asyncio.gather(telling, return_exceptions=True)
 
     async def _telling(self) -> None:
         loop = asyncio.get_running_loop()

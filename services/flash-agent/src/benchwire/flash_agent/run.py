@@ -3,23 +3,24 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import get_args
 
 import msgspec
-from nats.errors import Error as NatsError
 
 from benchwire.events import flash, tracing
 from benchwire.events.blobs import Blobs
 from benchwire.events.clock import Clock
 from benchwire.events.event import Event
-from benchwire.events.log import Contended, Decided, Log, LogUnavailable
+from benchwire.events.log import Decided, Log
 from benchwire.flash_agent import commands, job
 from benchwire.flash_agent.attempt import Attempt, Broke, Outcome, Stopped, Succeeded, Wishes
-from benchwire.flash_agent.errors import FlashError, LeasedToAnother, TimedOut
+from benchwire.flash_agent.deciding import decided
+from benchwire.flash_agent.errors import FlashError, LeasedToAnother
 from benchwire.flash_agent.granting import Granting
 from benchwire.flash_agent.inventory import Board, Inventory
+from benchwire.flash_agent.limits import Limits
 from benchwire.flash_agent.preparing import Prepared, prepared
 from benchwire.flash_agent.reporter import Reporter
 from benchwire.flash_agent.tools.worker_protocol import (
@@ -29,7 +30,6 @@ from benchwire.flash_agent.tools.worker_protocol import (
     PauseDeferred,
     Resumed,
     Saying,
-    Stage,
     Throttled,
     tool_of,
 )
@@ -37,15 +37,14 @@ from benchwire.flash_agent.tools.worker_protocol import (
 log = logging.getLogger(__name__)
 
 _EVENTS: Sequence[type[Event]] = get_args(flash.FlashEvent)
-PAUSE_LIMIT_S = 1800.0
 
 Decision = Callable[[job.Job], Event | None]
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
-    """What the jobs of a host share. ``tools`` has a place for each flash tool that may run at the same time; ``limits_s`` is how long one
-    may be silent, by stage; ``pause_limit_s`` is after how long a job that holds is given up. The ``clock`` is the log's: the limits of a
-    job hold over a restart, and while somebody sets the clock of this machine.
+    """What the jobs of a host share. ``tools`` has a place for each flash tool that may run at the same time; ``pause_limit_s`` is after how
+    long a job that holds is given up. The ``clock`` is the log's: the limits of a job hold over a restart, and while somebody sets the clock
+    of this machine.
     """
 
     log: Log
@@ -54,8 +53,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     granting: Granting
     clock: Clock
     tools: asyncio.Semaphore
-    limits_s: Mapping[Stage, float] | None = None
-    pause_limit_s: float = PAUSE_LIMIT_S
+    pause_limit_s: float
 
 
 class Run:
@@ -68,9 +66,11 @@ class Run:
         self._means = means
         self._event_id = event_id
         self._state = job.NEW
-        self._changed = asyncio.Event()
         self._attempt: Attempt | None = None
-        self._limit: FlashError | str | None = None  # which limit ended it, if one did
+        self._limits = Limits(
+            means.clock, timeout_s=request.timeout_s, pause_limit_s=means.pause_limit_s,
+            exceed=lambda: self.wishes.ask(cancel=True),
+        )  # fmt: skip
 
     @property
     def is_over(self) -> bool:
@@ -96,7 +96,7 @@ class Run:
         except LeasedToAnother as error:
             await self.fail(error)
             return
-        async with self._within_limits():
+        async with self._limits.watched():
             while (wait_s := await self._tried()) is not None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
@@ -167,7 +167,6 @@ class Run:
             image=ready.image,
             wishes=self.wishes,
             heard=heard,
-            limits_s=self._means.limits_s,
         )
         async with reporter.running():
             outcome = await self._attempt.run()
@@ -216,12 +215,12 @@ class Run:
         return None
 
     async def _stopped(self, flash_state: FlashState) -> None:
-        limit = self._limit
-        if isinstance(limit, FlashError):
-            await self.fail(limit)
+        exceeded = self._limits.exceeded
+        if isinstance(exceeded, FlashError):
+            await self.fail(exceeded)
             return
         await self.decide(
-            lambda state: commands.cancel(state, self.names, flash_state=flash_state, reason=limit, now=self._now())
+            lambda state: commands.cancel(state, self.names, flash_state=flash_state, reason=exceeded, now=self._now())
         )
 
     async def _broke(self, error: FlashError, flash_state: FlashState | None) -> float | None:
@@ -234,65 +233,26 @@ class Run:
             return again or commands.fail(state, of, error, flash_state=flash_state, now=self._now())
 
         log.warning("%s: %s", of.job_id, error)
-        decided = (await self.decide(decide)).event
-        if isinstance(decided, flash.FlashRetried):
-            return decided.wait_s
+        fact = (await self.decide(decide)).event
+        if isinstance(fact, flash.FlashRetried):
+            return fact.wait_s
         tracing.failed(str(error))
         return None
-
-    # -- limits
-
-    @contextlib.asynccontextmanager
-    async def _within_limits(self) -> AsyncGenerator[None, None]:
-        """Stops the job when it takes, or holds, for too long in the time of the context."""
-        watching = asyncio.create_task(self._watch_limits())
-        try:
-            yield
-        finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-
-    async def _watch_limits(self) -> None:
-        timeout_s, pause_limit_s = self.request.timeout_s, self._means.pause_limit_s
-        while True:
-            self._changed.clear()
-            left_s = commands.time_left_s(
-                self._state, timeout_s=timeout_s, pause_limit_s=pause_limit_s, now=self._now()
-            )
-            if left_s is not None and left_s <= 0:
-                break
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left_s):
-                    await self._changed.wait()
-        if self._state.paused_at is not None:
-            self._limit = f"it held for {pause_limit_s:g} s, and nobody let it go on"
-        elif timeout_s is not None:
-            self._limit = TimedOut(timeout_s)
-        self.wishes.ask(cancel=True)
 
     # -- the log
 
     async def decide(self, decision: Decision) -> Decided[job.Job]:
         """A decision about the job. However long the log is away: what happened to a board has to be told."""
-        while True:
-            try:
-                decided = await self._means.log.decide(
-                    _EVENTS,
-                    job.NEW,
-                    job.evolve,
-                    decision,
-                    caused_by=self._event_id,
-                    host=self.names.host,
-                    job_id=self.names.job_id,
-                )
-            except (LogUnavailable, Contended, NatsError, OSError, TimeoutError) as error:
-                log.warning("%s: the log cannot be written, trying again: %s", self.names.job_id, error)
-                await asyncio.sleep(0.5)
-            else:
-                break
-        self._state = decided.state
-        self._changed.set()
-        return decided
+        of = self.names
+        made = await decided(
+            lambda: self._means.log.decide(
+                _EVENTS, job.NEW, job.evolve, decision, caused_by=self._event_id, host=of.host, job_id=of.job_id
+            ),
+            about=of.job_id,
+        )
+        self._state = made.state
+        self._limits.follow(made.state)
+        return made
 
     def _now(self) -> datetime:
         return self._means.clock.now()

@@ -9,22 +9,20 @@ from contextlib import aclosing
 
 import msgspec
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 
 from benchwire.events import codec, flash, queue, tracing
 from benchwire.events.bus import Bus
-from benchwire.events.catalog import filter_of, ids_of, subject_of
-from benchwire.events.event import IllegalToken, token
+from benchwire.events.catalog import filter_of, ids_of
 from benchwire.events.log import Recorded
 from benchwire.events.projection import Projection
-from benchwire.flash_agent import job, queries
+from benchwire.flash_agent import job, queries, requests
 from benchwire.flash_agent.errors import FlashError
 from benchwire.flash_agent.run import Means, Run
 
 log = logging.getLogger(__name__)
 
-_UNREACHABLE = (NatsError, OSError, TimeoutError)
 _LOOK_AGAIN_S = 1.0
+_LATE_S = 2.0  # how long after its time the queue may give a request again, on a host that has much to do
 MAX_HELD = 2000  # what is asked for beyond that waits in the log, for whichever board and of whatever priority it is
 
 
@@ -49,14 +47,13 @@ class Held(msgspec.Struct):
 class Worker:
     """``ack_wait_s`` is after how long an agent that was killed is given up, and its jobs come to the next."""
 
-    def __init__(
-        self, bus: Bus, projection: Projection, host: str, means: Means, *, ack_wait_s: float = queue.ACK_WAIT_S
-    ) -> None:
+    def __init__(self, bus: Bus, projection: Projection, host: str, means: Means, *, ack_wait_s: float) -> None:
         self._bus = bus
         self._projection = projection
         self._host = host
         self._means = means
         self._ack_wait_s = ack_wait_s
+        self._all_back_at = 0.0
         self._held: dict[str, Held] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._settling: asyncio.Queue[Held] = asyncio.Queue()
@@ -64,6 +61,7 @@ class Worker:
 
     async def run(self) -> None:
         """Works until cancelled. Jobs that are not over then go back to the queue; ``interrupted`` says which had begun."""
+        self._all_back_at = asyncio.get_running_loop().time() + self._ack_wait_s + _LATE_S
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._beating())
@@ -72,24 +70,23 @@ class Worker:
                 await self._taking(tasks)
         finally:
             for held in self._held.values():
-                with contextlib.suppress(*_UNREACHABLE):
-                    await held.delivery.nak()
+                await requests.settled(held.delivery.nak)
 
     # -- the queue
 
     async def _taking(self, tasks: asyncio.TaskGroup) -> None:
-        requests = filter_of(flash.FlashRequested, host=self._host)
         asked = queue.deliveries(
-            self._bus, f"flash-{self._host}", requests, batch=10, ack_wait_s=self._ack_wait_s, max_held=MAX_HELD
-        )
+            self._bus, f"flash-{self._host}", filter_of(flash.FlashRequested, host=self._host),
+            batch=10, ack_wait_s=self._ack_wait_s, max_held=MAX_HELD,
+        )  # fmt: skip
         async with aclosing(asked) as deliveries:
             async for delivery in deliveries:
                 await self._take(delivery, tasks)
 
     async def _take(self, delivery: Msg, tasks: asyncio.TaskGroup) -> None:
-        asked = _asked(delivery)
+        asked = requests.asked(delivery, flash.FlashRequested)
         if asked is None:
-            await _left_alone(delivery)
+            await requests.settled(delivery.term)
             return
         held = self._held.get(asked.job_id)
         if held is not None:  # a beat was lost, and the queue gave it again
@@ -103,7 +100,7 @@ class Worker:
         while True:
             await asyncio.sleep(self._ack_wait_s / 3)
             for held in list(self._held.values()):
-                with contextlib.suppress(*_UNREACHABLE):
+                with contextlib.suppress(*requests.UNREACHABLE):
                     await held.delivery.in_progress()
 
     # -- control
@@ -176,14 +173,15 @@ class Worker:
         """Whether another job of the device goes first: one that is here, or one that will come again.
 
         What a killed agent had comes again only when its time to acknowledge has run out, so a newer request may be here first. Were it
-        done first, the board would end up with the older image, or two jobs would be at work on it by what the log says. What is not here
-        and was asked for later is not waited for, whatever its priority: the queue gives only so many at once.
+        done first, the board would end up with the older image, or two jobs would be at work on it by what the log says. For one that is
+        more urgent and was asked for later, this waits only until all that the killed agent had is here: the queue gives only so many at once.
         """
         of = held.run.names
         rivals = (one for one in self._held.values() if one.run.names.device == of.device)
         if any(one.rank < held.rank for one in rivals):
             return True
-        return await self._projection.read(lambda db: queries.comes_again(db, of.job_id))
+        returning = asyncio.get_running_loop().time() < self._all_back_at
+        return await self._projection.read(lambda db: queries.comes_again(db, of.job_id, returning=returning))
 
     def _wake(self) -> None:
         """Of each device the first in its queue looks whether it may begin; were all woken by each fact, many would keep the host busy."""
@@ -206,24 +204,4 @@ class Worker:
         if not any(other.run.names.device == device for other in self._held.values()):
             self._turns.pop(device, None)  # anybody may name anything
         self._wake()
-        with contextlib.suppress(*_UNREACHABLE):  # then it comes again, and is seen to be over
-            await held.delivery.ack()
-
-
-def _asked(delivery: Msg) -> flash.FlashRequested | None:
-    """The request in a delivery; None when it is none, or none of which anything could be told."""
-    try:
-        event = codec.decode(delivery.data, delivery.headers)
-        if isinstance(event, flash.FlashRequested):
-            subject_of(event)  # whoever writes to the log himself may put anything into a name
-            token(event.device, "device")
-            return event
-        log.warning("a request of a kind that this version does not know is left alone")
-    except (codec.Malformed, IllegalToken) as error:
-        log.warning("a request that cannot be read is left alone: %s", error)
-    return None
-
-
-async def _left_alone(delivery: Msg) -> None:
-    with contextlib.suppress(*_UNREACHABLE):  # then it comes again, and is left alone again
-        await delivery.term()
+        await requests.settled(held.delivery.ack)

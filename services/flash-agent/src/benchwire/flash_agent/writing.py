@@ -12,8 +12,7 @@ from benchwire.events.asks import Refused, SerialAccepted, WriteSerial
 from benchwire.events.event import Event
 from benchwire.events.log import Log, LogUnavailable
 from benchwire.events.serial import SerialWritten
-from benchwire.flash_agent.console import Console
-from benchwire.flash_agent.errors import DeviceNotAttached, FlashError, NoPort, SerialError, WriteTooLong
+from benchwire.flash_agent.errors import FlashError, LabError, WriteTooLong, WrongHost
 from benchwire.flash_agent.inventory import Inventory
 
 log = logging.getLogger(__name__)
@@ -42,14 +41,14 @@ class Writing:
     async def write(self, body: bytes) -> msgspec.Struct:
         """Answers one request, with ``SerialAccepted`` once the bytes are with the port and the log holds that."""
         asked = msgspec.json.decode(body, type=WriteSerial)
-        if asked.host != self._host:
-            return Refused(code="wrong_host", detail=f"this is {self._host}, not {asked.host}")
         try:
-            self._console(asked.device)  # before a turn is made for it: anybody may name anything
+            if asked.host != self._host:
+                raise WrongHost(self._host, asked.host)
+            self._inventory.console(asked.device)  # before a turn is made for it: anybody may name anything
             async with self._turns[asked.device]:
                 await self._written(asked)
                 return await self._told(asked)
-        except (FlashError, SerialError) as error:
+        except LabError as error:
             return Refused(code=error.code, detail=str(error))
 
     async def _written(self, asked: WriteSerial) -> None:
@@ -57,16 +56,7 @@ class Writing:
             raise WriteTooLong(MAX_WRITE_BYTES)
         if (refused := await self._refusal(asked.device, lease_id=asked.lease_id)) is not None:
             raise refused
-        await self._console(asked.device).write(asked.data)
-
-    def _console(self, device: str) -> Console:
-        """The monitor of a board that is there, and has a port. Raises ``DeviceNotAttached`` and ``NoPort``."""
-        board = self._inventory.board(device)
-        if board is None:
-            raise DeviceNotAttached(device, self._host)
-        if board.console is None:
-            raise NoPort(device)
-        return board.console
+        await self._inventory.console(asked.device).write(asked.data)
 
     async def _told(self, asked: WriteSerial) -> msgspec.Struct:
         fact: Event = SerialWritten(

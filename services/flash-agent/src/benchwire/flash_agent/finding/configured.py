@@ -15,22 +15,23 @@ import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
 from benchwire.boards import profile as profiles
+from benchwire.events.asks import Do
 from benchwire.events.event import IllegalToken, token
 from benchwire.events.settings import InvalidSettings
-from benchwire.flash_agent.probes import DEFAULT_BAUD, Device, Do, Hooks, driver_and_chip
+from benchwire.flash_agent.probes import DEFAULT_BAUD, Device, Hooks, driver_and_chip
 
 log = logging.getLogger(__name__)
 
 NETWORK_SCHEMES = ("socket", "rfc2217")
 CONNECT_TIMEOUT_S = 0.8
 MAX_AT_ONCE = 64
-_HOOKS: tuple[Do, ...] = ("reset", "download", "power_on", "power_off")
+_HOOKS: tuple[Do, ...] = get_args(Do)
 
 
 class InvalidBoards(InvalidSettings):

@@ -7,6 +7,7 @@ from benchwire.events.flash import FlashRequested
 from benchwire.flash_agent.errors import NoDriver, WrongBoard
 from benchwire.flash_agent.probes import Device
 from benchwire.flash_agent.tools import chips
+from benchwire.flash_agent.tools.esp_loader import ROM_BAUD
 from benchwire.flash_agent.tools.pieces import Piece
 from benchwire.flash_agent.tools.worker_protocol import AnyOrder, EsptoolOrder, PyocdOrder, Segment, Uf2Order
 
@@ -32,14 +33,27 @@ def order_for(
 ) -> AnyOrder:
     """What the tool is told. Raises ``NoDriver``."""
     segments = [Segment(one.address, len(one.data), one.partition) for one in pieces]
-    match None if profile is None else profile.driver:
-        case profiles.Pyocd() as driver if profile is not None:
+    if profile is None:
+        if device.driver != "esptool":
+            raise NoDriver(
+                f"{device.name} cannot be flashed: its kind of board is not known; name a profile in the request"
+            )
+        return _esptool(device, None, None, request, segments)
+    match profile.driver:
+        case profiles.Pyocd() as driver:
             return _pyocd(device, profile, driver, request, segments)
-        case profiles.Uf2() as driver if profile is not None:
+        case profiles.Uf2() as driver:
             return _uf2(device, profile, driver, request, segments)
-        case profiles.Esptool() | None as driver if driver is not None or device.driver == "esptool":
+        case profiles.Esptool() as driver:
             return _esptool(device, profile, driver, request, segments)
-    raise NoDriver(f"{device.name} cannot be flashed: its kind of board is not known; name a profile in the request")
+
+
+def esptool_before(device: Device) -> str:
+    """esptool's way into the loader: through the modem lines, unless a hand brings the board there before the tool begins (``bench.in_loader``).
+
+    A pty has no modem lines, and a lab may have others.
+    """
+    return "no-reset" if device.virtual or device.hooks.download else "default-reset"
 
 
 def _pyocd(
@@ -79,18 +93,16 @@ def _esptool(
 ) -> EsptoolOrder:  # fmt: skip
     if device.port is None:
         raise NoDriver(f"{device.name} is flashed through a serial port, and none is known for it")
-    # A pty has no modem lines, and a lab may have others: then the board is brought into its loader before the tool begins.
-    in_loader = device.virtual or bool(device.hooks.download)
     return EsptoolOrder(
         segments=segments,
         flash_bytes=None if profile is None else profile.flash.size_bytes,
         erase=request.options.erase,
         max_bytes_per_s=request.max_bytes_per_s,
         port=device.port,
-        before="no-reset" if in_loader else "default-reset",
+        before=esptool_before(device),
         chip=None if driver is None else driver.chip,
         boot_address=None if driver is None else driver.offset,
-        baud=115200 if device.virtual else REAL_BAUD,
+        baud=ROM_BAUD if device.virtual else REAL_BAUD,
         flash_size=request.options.flash_size,
         flash_mode=request.options.flash_mode,
         flash_freq=request.options.flash_freq,

@@ -9,12 +9,11 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from benchwire.flash_agent.tools.pieces import Piece
+from benchwire.flash_agent.tools.pieces import Piece, size_of
 from benchwire.flash_agent.tools.worker import ERASED, Owner
 
-UNIT_BYTES = (
-    4096  # of image that are compressed so that they can be sent on their own; it costs 3 % of what compressing saves
-)
+# Of image that are compressed so that they can be sent on their own; it costs 3 % of what compressing saves.
+UNIT_BYTES = 4096
 MOST_BYTES = 64 * 1024  # of image in one block: a pause or a cancel waits no longer than for that
 ROM_ERASE_BYTES = 256 * 1024
 FIRST_BLOCK = "the first block is written"
@@ -82,7 +81,7 @@ def erase_chip(esp: Any, flash_bytes: int, owner: Owner) -> None:
 
 def write(esp: Any, pieces: Sequence[Piece], owner: Owner, *, compress: bool) -> None:
     """Writes ``pieces``; their lengths are multiples of 4. The stub erases as it goes, a ROM each piece before it writes it."""
-    total_bytes, done_bytes = sum(len(piece.data) for piece in pieces), 0
+    total_bytes, done_bytes = size_of(pieces), 0
     if esp.IS_STUB:
         owner.stage("erasing", flash_state="partial")
         owner.stage("writing", total_bytes=total_bytes)

@@ -1,7 +1,7 @@
 """Flashes one ESP board with esptool, in a process of its own: ``python -m benchwire.flash_agent.tools.esptool_worker``.
 
-The only module that imports esptool. It is GPL software, which the agent talks to over pipes and does not link; it keeps process-wide state,
-and its blocking calls can only be ended by ending the process.
+This and ``identify_worker`` are the only modules that import esptool. It is GPL software, which the agent talks to over pipes and does not
+link; it keeps process-wide state, and its blocking calls can only be ended by ending the process.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ from esptool.util import FatalError, flash_size_bytes
 
 from benchwire.flash_agent.errors import FlashError, ImageRefused, NoPartition
 from benchwire.flash_agent.tools import esp_writing, images, partitions
-from benchwire.flash_agent.tools.pieces import Piece
+from benchwire.flash_agent.tools.esp_loader import ROM_BAUD, chip_name, use_quick_ports
+from benchwire.flash_agent.tools.pieces import Piece, places_of, size_of, split
 from benchwire.flash_agent.tools.worker import Owner, ToolError, pieces_of, run
 from benchwire.flash_agent.tools.worker_protocol import EsptoolOrder
 
-ROM_BAUD = 115200
 VERIFY_BYTES = 1 << 20  # what the chip is asked for the MD5 of at once: a second or two, in which nobody can be heard
 
-serial.protocol_handler_packages.insert(0, "benchwire.flash_agent.tools.ports")
+use_quick_ports()
 
 
 def flash(order: EsptoolOrder, image: bytes, owner: Owner) -> None:
@@ -83,7 +83,7 @@ def _code_of(owner: Owner) -> str:
 
 
 def _check_chip(esp: Any, order: EsptoolOrder, pieces: list[Piece]) -> None:
-    found = _chip_name(esp)
+    found = chip_name(esp)
     if order.chip is not None and found != order.chip:
         raise ToolError("wrong_chip", f"the board was expected to have an {order.chip}, and has an {found}")
     if esp.secure_download_mode:
@@ -101,10 +101,6 @@ def _check_chip(esp: Any, order: EsptoolOrder, pieces: list[Piece]) -> None:
         )
 
 
-def _chip_name(esp: Any) -> str:
-    return str(esp.CHIP_NAME).lower().replace("-", "")
-
-
 def _checked(esp: Any, order: EsptoolOrder, pieces: list[Piece], real_bytes: int | None) -> list[Piece]:
     """``pieces`` at their places, as they go into the flash; everything is asked that the chip can tell."""
     boot_address = esp.BOOTLOADER_FLASH_OFFSET if order.boot_address is None else order.boot_address
@@ -113,7 +109,7 @@ def _checked(esp: Any, order: EsptoolOrder, pieces: list[Piece], real_bytes: int
         table = _table_of(esp, real_bytes)
     pieces = images.resolved(pieces, table)
     images.esp(
-        pieces, chip=_chip_name(esp), boot_address=boot_address, flash_bytes=real_bytes, table=table,
+        pieces, chip=chip_name(esp), boot_address=boot_address, flash_bytes=real_bytes, table=table,
         revision=esp.get_chip_revision(),
     )  # fmt: skip
     return [Piece(one.address, _as_written(esp, order, one, boot_address, real_bytes)) for one in sorted(pieces)]
@@ -172,23 +168,20 @@ def _with_parameters(esp: Any, order: EsptoolOrder, image: bytes, real_bytes: in
 
 def _verified(esp: Any, pieces: list[Piece], owner: Owner) -> str:
     """How it was verified: the chip reads its flash and tells the MD5 of it."""
-    total_bytes, done_bytes = sum(len(piece.data) for piece in pieces), 0
+    total_bytes, done_bytes = size_of(pieces), 0
     owner.stage("verifying", total_bytes=total_bytes, flash_state="complete_unverified")
-    for piece in pieces:
-        for start in range(0, len(piece.data), VERIFY_BYTES):
-            part = piece.data[start : start + VERIFY_BYTES]
-            address = piece.address + start
-            with owner.busy("the chip has computed the MD5 of what lies there"):
-                found = esp.flash_md5sum(address, len(part))
-            if found != hashlib.md5(part, usedforsecurity=False).hexdigest():
-                raise ToolError(
-                    "verify_failed",
-                    f"{len(part)} bytes in flash at {address:#x} are not those that were written: their MD5 differs",
-                )
-            done_bytes += len(part)
-            owner.progress(done_bytes)
-    where = ", ".join(f"{piece.address:#x}" for piece in pieces)
-    return f"esptool: MD5 of {total_bytes} bytes in flash at {where}, computed by the chip"
+    for part in split(pieces, VERIFY_BYTES):
+        size_bytes = len(part.data)
+        with owner.busy("the chip has computed the MD5 of what lies there"):
+            found = esp.flash_md5sum(part.address, size_bytes)
+        if found != hashlib.md5(part.data, usedforsecurity=False).hexdigest():
+            raise ToolError(
+                "verify_failed",
+                f"{size_bytes} bytes in flash at {part.address:#x} are not those that were written: their MD5 differs",
+            )
+        done_bytes += size_bytes
+        owner.progress(done_bytes)
+    return f"esptool: MD5 of {total_bytes} bytes in flash at {places_of(pieces)}, computed by the chip"
 
 
 if __name__ == "__main__":

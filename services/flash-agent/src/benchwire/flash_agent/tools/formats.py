@@ -1,23 +1,21 @@
 """From a file to bytes with addresses: plain binary, Intel HEX, ELF. Knows no tool and no board."""
 
 import io
-from typing import Literal
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from intelhex import HexReaderError, IntelHex  # type: ignore[import-untyped]
 
+from benchwire.events.flash import ImageFormat
 from benchwire.flash_agent.errors import ImageRefused
 from benchwire.flash_agent.tools.pieces import Piece
-
-Format = Literal["bin", "hex", "elf", "uf2"]
 
 _ELF_MAGIC = b"\x7fELF"
 _UF2_MAGIC = b"UF2\n\x57\x51\x5d\x9e"
 _HEX_DIGITS = frozenset(b"0123456789ABCDEFabcdef")
 
 
-def format_of(content: bytes) -> Format:
+def format_of(content: bytes) -> ImageFormat:
     """What ``content`` is, by how it begins; ``bin`` when it says nothing."""
     if content.startswith(_ELF_MAGIC):
         return "elf"
@@ -29,7 +27,7 @@ def format_of(content: bytes) -> Format:
     return "hex" if is_record and len(line) == 11 + 2 * int(line[1:3], 16) else "bin"
 
 
-def pieces_of(content: bytes, form: Format, *, address: int, machine: str | None) -> list[Piece]:
+def pieces_of(content: bytes, form: ImageFormat, *, address: int, machine: str | None) -> list[Piece]:
     """The bytes of ``content``, in order of their addresses; ``address`` is where a plain binary begins.
 
     ``machine`` is what an ELF must be made for, in the ELF standard's spelling (``EM_ARM``); None when the board takes none. Raises
@@ -42,10 +40,6 @@ def pieces_of(content: bytes, form: Format, *, address: int, machine: str | None
             return [Piece(address, content)]
         case "hex":
             return _hex(content)
-        case "elf" if machine is None:
-            raise ImageRefused(
-                "this board takes no ELF file; make a flash image of it first, as esptool's elf2image does"
-            )
         case "elf":
             return _elf(content, machine)
         case "uf2":

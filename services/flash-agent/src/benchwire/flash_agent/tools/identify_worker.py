@@ -11,23 +11,22 @@ from typing import Any
 import msgspec
 
 from benchwire.boards import profile as profiles
-from benchwire.flash_agent.tools import chips
+from benchwire.flash_agent.tools import chips, esp_loader
 from benchwire.flash_agent.tools.probe_protocol import Answer, AnyIdentifyOrder, AskThroughPort, AskThroughProbe
 
-ROM_BAUD = 115200
 CONNECT_ATTEMPTS = 3  # a board that is no ESP at all should not be pulled at for long
 
 
 def through_port(order: AskThroughPort) -> Answer:
     """Asks the loader in the chip's ROM."""
-    import serial  # noqa: PLC0415 - of the two tools, only the one that is needed is loaded
+    # Of the two tools, only the one that is needed is loaded.
     from esptool.cmds import attach_flash, detect_chip, detect_flash_size  # noqa: PLC0415
     from esptool.util import FatalError, flash_size_bytes  # noqa: PLC0415
 
-    serial.protocol_handler_packages.insert(0, "benchwire.flash_agent.tools.ports")
+    esp_loader.use_quick_ports()
     try:
-        with detect_chip(order.port, ROM_BAUD, order.before, connect_attempts=CONNECT_ATTEMPTS) as esp:
-            name = str(esp.CHIP_NAME).lower().replace("-", "")
+        with detect_chip(order.port, esp_loader.ROM_BAUD, order.before, connect_attempts=CONNECT_ATTEMPTS) as esp:
+            name = esp_loader.chip_name(esp)
             said = Answer(chip=name, profiles=_with_chip(name))
             if esp.secure_download_mode:
                 return said
@@ -38,7 +37,7 @@ def through_port(order: AskThroughPort) -> Answer:
                 return msgspec.structs.replace(said, flash_bytes=flash_size_bytes(detect_flash_size(esp)))
             except FatalError:  # which chip it is, is known all the same
                 return said
-    except (FatalError, serial.SerialException, OSError) as error:
+    except (FatalError, OSError) as error:
         return Answer(problem=f"the chip gave no answer: {error}")
 
 

@@ -1,5 +1,6 @@
 """Bytes that belong somewhere in flash."""
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 
@@ -18,6 +19,23 @@ class Piece(NamedTuple):
     def __str__(self) -> str:
         where = f"{self.address:#x}" if self.partition is None else f"the partition {self.partition}"
         return f"{len(self.data)} bytes at {where}"
+
+
+def size_of(pieces: Iterable[Piece]) -> int:
+    """How many bytes they are together."""
+    return sum(len(piece.data) for piece in pieces)
+
+
+def split(pieces: Iterable[Piece], most_bytes: int) -> Iterator[Piece]:
+    """The same bytes in pieces of ``most_bytes`` at most."""
+    for piece in pieces:
+        for start in range(0, len(piece.data), most_bytes):
+            yield Piece(piece.address + start, piece.data[start : start + most_bytes])
+
+
+def places_of(pieces: Iterable[Piece]) -> str:
+    """Where they begin, for people."""
+    return ", ".join(f"{piece.address:#x}" for piece in pieces)
 
 
 def in_sectors(pieces: list[Piece], sector_bytes: int) -> list[Piece]:

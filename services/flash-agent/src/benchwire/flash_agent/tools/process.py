@@ -2,17 +2,16 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from pathlib import Path
 
 import msgspec
 
-from benchwire.events import child
+from benchwire.events import cancels, child
 from benchwire.flash_agent.errors import ToolDied, ToolFailed, ToolSilent
+from benchwire.flash_agent.tools import esp_loader
 from benchwire.flash_agent.tools.worker_protocol import (
     AnyOrder,
     At,
@@ -45,7 +44,6 @@ SILENCE_LIMITS_S: dict[Stage, float] = {
     "resetting": 20.0,
 }
 
-_ESPTOOL_CFG = Path(__file__).with_name("esptool.cfg")
 _sayings: msgspec.json.Decoder[Saying] = msgspec.json.Decoder(Saying)
 
 
@@ -144,17 +142,13 @@ async def working(
 ) -> AsyncGenerator[Tool, None]:
     """The tool for ``order``, at work until the context is left; then its process is gone."""
     argv = [sys.executable, "-m", MODULES[tool_of(order)]]
-    env = {"ESPTOOL_CFGFILE": str(_ESPTOOL_CFG), **os.environ}
+    env = esp_loader.environment()
     # pyocd runs scripts it finds in its working directory; there are none in the root.
     async with child.spawn(
         argv, env=env, cwd="/", stdin=child.PIPE, stdout=child.PIPE, stderr=child.PIPE, grace_s=0.3
     ) as process:
         tool = Tool(process, limits_s or SILENCE_LIMITS_S)
-        listening = asyncio.create_task(tool.keep_last_words())
-        handing = asyncio.create_task(tool.hand_over(order, image))
-        try:
+        listening = cancels.beside(tool.keep_last_words(), name="last words of a flash tool")
+        handing = cancels.beside(tool.hand_over(order, image), name="hand over to a flash tool")
+        async with listening, handing:
             yield tool
-        finally:
-            for task in (listening, handing):
-                task.cancel()
-            await asyncio.gather(listening, handing, return_exceptions=True)

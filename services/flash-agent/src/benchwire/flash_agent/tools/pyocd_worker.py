@@ -1,7 +1,7 @@
 """Flashes one board through its debug probe with pyocd, in a process of its own: ``python -m benchwire.flash_agent.tools.pyocd_worker``.
 
-The only module that imports pyocd. Its client of remote probes spins for ever when the probe's server dies, and USB libraries may crash:
-both end with this process.
+This, ``identify_worker`` and ``probe_lister`` are the only modules that import pyocd. Its client of remote probes spins for ever when the
+probe's server dies, and USB libraries may crash: both end with this process.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from pyocd.flash.loader import MemoryLoader
 from benchwire.flash_agent.errors import FlashError
 from benchwire.flash_agent.tools import chips, images
 from benchwire.flash_agent.tools.chips import Chip
-from benchwire.flash_agent.tools.pieces import Piece
+from benchwire.flash_agent.tools.pieces import Piece, places_of, size_of, split
 from benchwire.flash_agent.tools.worker import ERASED, Owner, ToolError, pieces_of, run
 from benchwire.flash_agent.tools.worker_protocol import PyocdOrder
 
@@ -82,9 +82,7 @@ def _flash(session: Any, order: PyocdOrder, pieces: list[Piece], owner: Owner) -
             with contextlib.suppress(exceptions.Error):
                 target.reset()
         raise
-    total_bytes = sum(len(piece.data) for piece in pieces)
-    where = ", ".join(f"{piece.address:#x}" for piece in pieces)
-    owner.verified(f"pyocd: {total_bytes} bytes at {where} read back and compared")
+    owner.verified(f"pyocd: {size_of(pieces)} bytes at {places_of(pieces)} read back and compared")
     target.reset()
 
 
@@ -143,7 +141,7 @@ def _flash_bytes(target: Any, chip: Chip) -> int | None:
 
 
 def _write(session: Any, order: PyocdOrder, pieces: list[Piece], owner: Owner) -> None:
-    phases = _Phases(sum(len(piece.data) for piece in pieces), owner, until=ERASED if order.erase == "chip" else None)
+    phases = _Phases(size_of(pieces), owner, until=ERASED if order.erase == "chip" else None)
     # smart_flash would skip pages by comparing first; the two phases then no longer say what they do.
     loader = MemoryLoader(
         session, progress=phases, chip_erase="chip" if order.erase == "chip" else "sector", smart_flash=False, trust_crc=False
@@ -181,21 +179,20 @@ class _Phases:
 
 def _compare(target: Any, pieces: list[Piece], owner: Owner) -> None:
     """pyocd does not verify what it programmed."""
-    total_bytes, done_bytes = sum(len(piece.data) for piece in pieces), 0
-    owner.stage("verifying", total_bytes=total_bytes, flash_state="complete_unverified")
-    for piece in pieces:
-        for start in range(0, len(piece.data), READ_BACK_BYTES):
-            expected = piece.data[start : start + READ_BACK_BYTES]
-            found = bytes(target.read_memory_block8(piece.address + start, len(expected)))
-            if found != expected:
-                at = next(i for i, (a, b) in enumerate(itertools.zip_longest(expected, found)) if a != b)
-                raise ToolError(
-                    "verify_failed",
-                    f"the flash differs from the image at {piece.address + start + at:#010x}: "
-                    f"it holds {found[at]:#04x} instead of {expected[at]:#04x}",
-                )
-            done_bytes += len(expected)
-            owner.progress(done_bytes)
+    done_bytes = 0
+    owner.stage("verifying", total_bytes=size_of(pieces), flash_state="complete_unverified")
+    for part in split(pieces, READ_BACK_BYTES):
+        expected = part.data
+        found = bytes(target.read_memory_block8(part.address, len(expected)))
+        if found != expected:
+            at = next(i for i, (a, b) in enumerate(itertools.zip_longest(expected, found)) if a != b)
+            raise ToolError(
+                "verify_failed",
+                f"the flash differs from the image at {part.address + at:#010x}: "
+                f"it holds {found[at]:#04x} instead of {expected[at]:#04x}",
+            )
+        done_bytes += len(expected)
+        owner.progress(done_bytes)
 
 
 if __name__ == "__main__":

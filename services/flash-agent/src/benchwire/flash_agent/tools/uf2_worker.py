@@ -5,13 +5,12 @@ In a process of its own because a write to a drive whose board hangs blocks for 
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from benchwire.boards import rp2040, uf2
 from benchwire.flash_agent.tools import uf2_drives
 from benchwire.flash_agent.tools.uf2_drives import Drive
-from benchwire.flash_agent.tools.worker import Owner, ToolError, run
+from benchwire.flash_agent.tools.worker import Owner, ToolError, pieces_of, run
 from benchwire.flash_agent.tools.worker_protocol import Uf2Order
 
 FILE_NAME = "FIRMWARE.UF2"
@@ -30,20 +29,14 @@ def flash(order: Uf2Order, image: bytes, owner: Owner) -> None:
         )
     drive = _found(order, owner)
     _check_board(drive, order)
-    file = uf2.packed(_pieces(order, image), family=order.family, sector_bytes=order.sector_bytes)
+    placed = ((piece.address, piece.data) for piece in pieces_of(order, image))
+    file = uf2.packed(placed, family=order.family, sector_bytes=order.sector_bytes)
     copy = _Copy(drive, file, image_bytes=len(image), owner=owner)
     try:
         by = copy.run(order.family)
     except OSError as error:
         raise copy.broken(f"could not be written: {error.strerror or error}") from error
     owner.verified(by)
-
-
-def _pieces(order: Uf2Order, image: bytes) -> Iterator[tuple[int, bytes]]:
-    place = 0
-    for segment in order.segments:
-        yield segment.address, image[place : place + segment.size_bytes]
-        place += segment.size_bytes
 
 
 def _found(order: Uf2Order, owner: Owner) -> Drive:

@@ -5,7 +5,7 @@ where it is. Everything it says carries ``flash_state``, and it is said before t
 knows the worst.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -16,7 +16,7 @@ Stage = Literal["connecting", "erasing", "writing", "verifying", "resetting"]
 Erase = Literal["needed", "chip"]
 Do = Literal["go", "pause", "resume", "cancel", "throttle"]
 
-STAGES: tuple[Stage, ...] = ("connecting", "erasing", "writing", "verifying", "resetting")
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 class Segment(msgspec.Struct, frozen=True):

@@ -2,11 +2,7 @@
 
 import asyncio
 import fcntl
-import os
 import socket
-import tty
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -18,36 +14,9 @@ from benchwire.events.bus import Bus
 from benchwire.events.testing.samples import sample
 from benchwire.flash_agent import preparing
 from benchwire.flash_agent.errors import ImageRefused, ToolDied, ToolFailed, ToolSilent
+from benchwire.flash_agent.testing import plugged
 from benchwire.flash_agent.tools.process import SILENCE_LIMITS_S, Tool, working
 from benchwire.flash_agent.tools.worker_protocol import EsptoolOrder, PyocdOrder, Segment
-
-
-class Pty:
-    """A serial port whose other end is this test. It leaves out modem lines and speed, as every pty does."""
-
-    def __init__(self, link: Path) -> None:
-        self.link = link
-        self.master, self.slave = os.openpty()
-        tty.setraw(self.slave)
-        link.unlink(missing_ok=True)
-        link.symlink_to(os.ttyname(self.slave))
-
-    def print(self, data: bytes) -> None:
-        os.write(self.master, data)
-
-    def close(self) -> None:
-        self.link.unlink(missing_ok=True)
-        os.close(self.master)
-        os.close(self.slave)
-
-
-@contextmanager
-def plugged(link: Path) -> Iterator[Pty]:
-    pty = Pty(link)
-    try:
-        yield pty
-    finally:
-        pty.close()
 
 
 async def test_an_image_larger_than_the_flash_is_refused_before_it_is_fetched(bus: Bus) -> None:
