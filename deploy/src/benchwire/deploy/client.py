@@ -5,7 +5,7 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Annotated, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from benchwire.client.errors import NoLab, Refused
-from benchwire.client.http import object_of
+from benchwire.client.http import bearer, object_of, ws_url
 from benchwire.deploy import lab_file
 from benchwire.deploy.settings import Settings
 from benchwire.events.settings import load
@@ -38,7 +38,7 @@ class Client:
 
     def __init__(self, url: str, token: str = "") -> None:
         self.url = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._headers = bearer(token)
         # The environment may name a proxy, and that one has no way to this machine's loopback.
         self._http = httpx.AsyncClient(headers=self._headers, timeout=_TIMEOUT_S, trust_env=False)
 
@@ -71,7 +71,7 @@ class Client:
         while True:
             with contextlib.suppress(WebSocketException, OSError, TimeoutError):
                 # The token goes as a header: an address with it could end up in a log.
-                address = f"{_ws(self.url)}/ws/{task_id}"
+                address = f"{ws_url(self.url)}/ws/{task_id}"
                 async with connect(address, additional_headers=self._headers, proxy=None) as socket:
                     async for text in socket:
                         frame = msgspec.json.decode(text, type=dict[str, Any])
@@ -113,7 +113,7 @@ class Client:
 
     async def session_frames(self, session_id: str) -> AsyncGenerator[dict[str, Any], None]:
         """How a session stands and what happens to it, until the connection breaks. Raises ``WebSocketException`` and ``OSError``."""
-        address = f"{_ws(self.url)}/ws?{httpx.QueryParams({'session_id': session_id})}"
+        address = f"{ws_url(self.url)}/ws?{httpx.QueryParams({'session_id': session_id})}"
         async with connect(address, additional_headers=self._headers, proxy=None) as socket:
             async for text in socket:
                 yield msgspec.json.decode(text, type=dict[str, Any])
@@ -173,8 +173,3 @@ def found(url: str | None) -> Client:
 
 def _of_session(session_id: str) -> str:
     return f"/sessions/{quote(session_id, safe='')}"
-
-
-def _ws(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(scheme="wss" if parts.scheme == "https" else "ws").geturl()

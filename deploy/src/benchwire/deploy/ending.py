@@ -21,11 +21,8 @@ def told(command: str, *failures: type[Exception]) -> Iterator[None]:
     ``failures`` are further exceptions that mean that it did not work.
     """
     with suppress(ValueError):  # only a main thread hears of signals, and can say what they do
-        for number in (
-            signal.SIGINT,
-            signal.SIGTERM,
-            signal.SIGHUP,
-        ):  # there may be a cursor, a lease or a job to give back
+        # Each of them, because there may be a cursor, a lease or a job to give back.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
     not_working: tuple[type[Exception], ...] = (NoLab, NoBoard, *failures)
     try:

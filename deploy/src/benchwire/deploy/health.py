@@ -9,6 +9,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import Error as JetStreamError
 
 from benchwire.boards.virtual.registry import read_records
+from benchwire.client.http import bearer
 from benchwire.deploy.parts import Announced, Health, PluggedIn, Served, WritesPorts
 from benchwire.events import nats_server
 from benchwire.events.bus import Bus, connected
@@ -22,9 +23,8 @@ class Examiner:
     """Answers what ails a part. ``connect`` has to come before parts that announce themselves are looked at."""
 
     def __init__(self, token: str = "") -> None:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
         # The environment may name a proxy, and that one has no way to this machine's loopback.
-        self._http = httpx.AsyncClient(timeout=_TIMEOUT_S, headers=headers, trust_env=False)
+        self._http = httpx.AsyncClient(timeout=_TIMEOUT_S, headers=bearer(token), trust_env=False)
         self._bus: Bus | None = None
         self._open = AsyncExitStack()
 

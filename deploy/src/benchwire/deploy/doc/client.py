@@ -12,9 +12,8 @@ from urllib.parse import quote
 import httpx
 
 from benchwire.client.errors import NoLab, Refused
+from benchwire.client.http import connections, refusal
 
-_CONNECT_S = 10.0
-_SILENCE_S = 60.0
 _TRIES = 5
 _AGAIN_S = 1.0
 _PIECE_BYTES = 1 << 18
@@ -47,11 +46,7 @@ class Documents:
 
     def __init__(self, url: str, token: str = "") -> None:
         self.url = url.rstrip("/")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        # The environment may name a proxy, and that one has no way to this machine's loopback.
-        self._http = httpx.Client(
-            headers=headers, timeout=httpx.Timeout(_SILENCE_S, connect=_CONNECT_S), trust_env=False
-        )
+        self._http = connections(token)
 
     def __enter__(self) -> "Documents":
         return self
@@ -150,7 +145,7 @@ class Documents:
     def _object(self, answer: httpx.Response) -> dict[str, Any]:
         found: Any = self._json(answer)
         if not isinstance(found, dict):
-            raise NoLab(f"what answers at {self.url} is no document store")
+            raise self._refusal(answer)
         return found
 
     def _json(self, answer: httpx.Response) -> Any:
@@ -160,9 +155,10 @@ class Documents:
             found = None
         if answer.is_success and found is not None:
             return found
-        if not isinstance(found, dict) or "detail" not in found:
-            raise NoLab(f"what answers at {self.url} is no document store: it said {answer.status_code}")
-        raise Refused(answer.status_code, str(found["detail"]))
+        raise self._refusal(answer)
+
+    def _refusal(self, answer: httpx.Response) -> NoLab | Refused:
+        return refusal(answer, self.url, "document store")
 
 
 def _path(document_id: str) -> str:

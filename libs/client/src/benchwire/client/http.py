@@ -19,11 +19,8 @@ class Http:
 
     def __init__(self, url: str, token: str = "") -> None:
         self.url = url.rstrip("/")
-        self.headers = {"Authorization": f"Bearer {token}"} if token else {}
-        # The environment may name a proxy, and that one has no way to this machine's loopback.
-        self._client = httpx.Client(
-            headers=self.headers, timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_S), trust_env=False
-        )
+        self.headers = bearer(token)
+        self._client = connections(token)
 
     def close(self) -> None:
         """Lets go of its connections."""
@@ -32,8 +29,7 @@ class Http:
     @property
     def ws_url(self) -> str:
         """Where its WebSockets are."""
-        parts = urlsplit(self.url)
-        return parts._replace(scheme="wss" if parts.scheme == "https" else "ws").geturl()
+        return ws_url(self.url)
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         """A GET; what is None in ``query`` is left out."""
@@ -74,18 +70,44 @@ class Http:
             raise NoLab(f"no lab answers at {self.url} ({why}); `benchwire up` starts one here") from error
 
 
+def bearer(token: str) -> dict[str, str]:
+    """The headers that say who calls; none without a token."""
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def connections(token: str) -> httpx.Client:
+    """Connections to a service of the lab."""
+    # The environment may name a proxy, and that one has no way to this machine's loopback.
+    return httpx.Client(headers=bearer(token), timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_S), trust_env=False)
+
+
+def ws_url(url: str) -> str:
+    """Where the WebSockets of the service at ``url`` are."""
+    parts = urlsplit(url)
+    return parts._replace(scheme="wss" if parts.scheme == "https" else "ws").geturl()
+
+
 def object_of(answer: httpx.Response, url: str) -> dict[str, Any]:
     """The JSON object of an answer. Raises ``Refused`` with the lab's own sentence, and ``NoLab`` when it is not a lab's answer."""
-    try:
-        told = msgspec.json.decode(answer.content, type=dict[str, Any])
-    except msgspec.MsgspecError:
-        told = None
     if answer.is_success:
-        return told or {}
+        return _object(answer) or {}
+    raise refusal(answer, url)
+
+
+def refusal(answer: httpx.Response, url: str, what: str = "lab") -> NoLab | Refused:
+    """What an answer means that is not what was asked for: the service's own sentence, or that it is no ``what`` that answers there."""
+    told = _object(answer)
     if told is None or "detail" not in told:
         asked = f"{answer.request.method} {answer.request.url.path}"
-        raise NoLab(f"what answers at {url} is no lab: {asked} gave {answer.status_code}")
-    raise Refused(answer.status_code, str(told["detail"]))
+        return NoLab(f"what answers at {url} is no {what}: {asked} gave {answer.status_code}")
+    return Refused(answer.status_code, str(told["detail"]))
+
+
+def _object(answer: httpx.Response) -> dict[str, Any] | None:
+    try:
+        return msgspec.json.decode(answer.content, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return None
 
 
 def _keyed(key: str | None) -> dict[str, str]:

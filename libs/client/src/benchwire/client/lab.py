@@ -18,7 +18,7 @@ from benchwire.client.http import Http
 from benchwire.client.image import Image, form_of
 from benchwire.client.keeping import kept
 from benchwire.client.listening import Listener
-from benchwire.client.patience import AGAIN_S, patiently
+from benchwire.client.patience import AGAIN_S, NOT_NOW, patiently
 from benchwire.client.records import Answer, Device, Frame, Job, Lease
 
 DEFAULT_URL = "http://127.0.0.1:8765"
@@ -28,7 +28,6 @@ LOOK_AGAIN_S = 5.0
 
 _START = "/api/flash/start"
 _CONFLICT = 409
-_NOT_NOW = 500
 _MAY_STILL_BEGIN_S = 0.5
 _LAST_FRAMES = ("flash_completed", "flash_failed", "flash_cancelled")
 
@@ -128,7 +127,7 @@ class Lab:
             yield lease
 
     def leases(self, **query: str | None) -> list[Lease]:
-        """Leases that wait or are held; ``query`` as in ``GET /api/leases``."""
+        """Leases, and requests for one, newest first; ``query`` as in ``GET /api/leases``."""
         return msgspec.convert(self._http.get("/api/leases", **query)["leases"], list[Lease])
 
     def renew(self, lease_id: str, for_s: float = LEASE_S) -> Lease:
@@ -185,7 +184,7 @@ class Lab:
                             continue
                     return
             except (WebSocketException, OSError, NoLab, Refused) as error:
-                if isinstance(error, InvalidStatus) and error.response.status_code < _NOT_NOW:
+                if isinstance(error, InvalidStatus) and error.response.status_code < NOT_NOW:
                     raise NoLab(f"{self.url} refuses the connection: {error}") from error
             if patiently(lambda: self.job(job_id)).is_over:
                 return

@@ -13,8 +13,8 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from benchwire.client.errors import NoLab, NotHeard
+from benchwire.client.patience import AGAIN_S
 
-AGAIN_S = 0.5
 OPEN_S = 10.0
 SHOWN_LINES = 20
 KEPT_LINES = 100_000

@@ -8,14 +8,14 @@ from benchwire.client.errors import NoLab, Refused
 
 AWAY_S = 60.0
 AGAIN_S = 0.5
-_NOT_NOW = 500
+NOT_NOW = 500
 
 T = TypeVar("T")
 
 
 def is_away(error: Exception) -> bool:
     """Whether the lab may answer otherwise in a moment: nobody was there, or it said that it cannot now."""
-    return isinstance(error, NoLab) or (isinstance(error, Refused) and error.status_code >= _NOT_NOW)
+    return isinstance(error, NoLab) or (isinstance(error, Refused) and error.status_code >= NOT_NOW)
 
 
 def patiently(ask: Callable[[], T], *, within_s: float = AWAY_S) -> T:

@@ -42,3 +42,8 @@ class LeaseWithdrawn(Event, frozen=True, kw_only=True, tag="lease_withdrawn"):
 
 
 LeaseEvent = LeaseRequested | LeaseOffered | LeaseWithdrawn
+
+
+def holder_of(task_id: str, node_id: str) -> str:
+    """What leases of a node of a task have as their holder, for who asks and for who judges."""
+    return f"{task_id}/{node_id}"

@@ -73,8 +73,9 @@ def device(request: pytest.FixtureRequest, benchwire_lab: Lab) -> Iterator[Board
             pytest.fail(f"{asked}: {error}", pytrace=False)
         except (NoLab, Refused) as error:
             pytest.fail(f"{asked}: {error}", pytrace=False)
-        request.node.add_report_section("setup", "board", wanted.told(lease))
-        yield Board(benchwire_lab, lease)
+        board = Board(benchwire_lab, lease)
+        request.node.add_report_section("setup", "board", f"{board.name} on {board.host}")
+        yield board
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ import socket
 import msgspec
 import pytest
 
-from benchwire.client import Lease
-
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """A named ``device``, or any board that has the ``profile`` and all ``labels``."""
@@ -42,8 +40,3 @@ def holder(config: pytest.Config) -> str:
     return config.getoption("benchwire_holder") or "/".join(
         filter(None, [f"pytest@{socket.gethostname()}", str(os.getpid()), worker])
     )
-
-
-def told(lease: Lease) -> str:
-    """Which board it is, for the header of a report."""
-    return f"{lease.device_id} on {lease.host}"

@@ -14,7 +14,7 @@ from litestar.middleware.rate_limit import DurationUnit, RateLimitConfig, RateLi
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from benchwire.events.settings import InvalidSettings
-from benchwire.web.scopes import CALLER
+from benchwire.web.scopes import name_of
 from benchwire.web.sockets import TRY_AGAIN_LATER, refused
 
 MOST = 10_000  # Litestar keeps a time for each call of a window, and reads them all with each
@@ -41,9 +41,8 @@ def limit(text: str) -> RateLimitConfig | None:
 
 
 def _who(request: Request[Any, Any, Any]) -> str:
-    caller = request.scope.get("state", {}).get(CALLER)
-    if caller is not None and caller.is_known:
-        return f"token {caller.name}"
+    if (name := name_of(request)) is not None:
+        return f"token {name}"
     return f"address {request.client.host}" if request.client else "nobody knows who"
 
 

@@ -3,7 +3,8 @@
 A handler says it with ``opt={"scope": Scope.CONTROL}``. Without a word, GET and WebSockets want ``read``, and everything else ``write``.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
@@ -15,6 +16,9 @@ from litestar.types import Scope as Call
 
 from benchwire.web.sockets import POLICY_VIOLATION, refused
 from benchwire.web.tokens import Scope
+
+if TYPE_CHECKING:
+    from benchwire.web.callers import Caller  # which needs the settings, and these a room that needs this one
 
 CALLER = "caller"  # in the state of a call; the guard puts a Caller there, unless the path is open
 _OPT = "scope"
@@ -32,13 +36,24 @@ def needed(handler: BaseRouteHandler) -> Scope:
 
 def may(connection: ASGIConnection[Any, Any, Any, Any], scope: Scope) -> bool:
     """Whether who opened ``connection`` has ``scope``; for what is asked on it later."""
-    caller = connection.scope.get("state", {}).get(CALLER)
+    caller = _caller(connection.scope)
     return caller is None or caller.may(scope)
+
+
+def name_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+    """The name of the token that ``connection`` was opened with, where there are tokens."""
+    caller = _caller(connection.scope)
+    return caller.name if caller is not None and caller.is_known else None
 
 
 def lacking(scope: Scope) -> str:
     """The sentence for a token that has not got ``scope``."""
     return f"this token may not do that: it needs the scope {scope}"
+
+
+def _caller(call: Call) -> "Caller | None":
+    caller: Caller | None = cast("Mapping[str, Any]", call).get("state", {}).get(CALLER)
+    return caller
 
 
 class Scoped(ASGIMiddleware):
@@ -48,7 +63,7 @@ class Scoped(ASGIMiddleware):
 
     async def handle(self, scope: Call, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Asks the caller that the guard has found."""
-        caller = scope.get("state", {}).get(CALLER)
+        caller = _caller(scope)
         if caller is None or caller.may(wanted := needed(scope["route_handler"])):
             await next_app(scope, receive, send)
         elif scope["type"] == ScopeType.WEBSOCKET:

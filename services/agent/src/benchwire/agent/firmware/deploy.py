@@ -8,13 +8,15 @@ from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from benchwire.agent.beside import beside
 from benchwire.agent.claim import Claim
 from benchwire.agent.errors import NotDeployed
-from benchwire.agent.firmware.leasing import Leasing
+from benchwire.agent.firmware.leasing import Leasing, Wanted
 from benchwire.agent.lab import Lab
 from benchwire.agent.queries import Job, Lease
-from benchwire.agent.tools.assertions import judge
+from benchwire.agent.tools.assertions import Kind, judge
 from benchwire.agent.work import Work
 from benchwire.boards.profile import Profile
 from benchwire.events import codec
@@ -23,8 +25,9 @@ from benchwire.events.catalog import filter_of
 from benchwire.events.event import Artifact
 from benchwire.events.flash import FlashCancelRequested, FlashRequested
 from benchwire.events.follow import follow
+from benchwire.events.lease import holder_of
 from benchwire.events.live import SerialLine, TaskLog
-from benchwire.events.task import NodeDeployed, NodeDeploying, NodeSpec
+from benchwire.events.task import Assertion, NodeDeployed, NodeDeploying, NodeSpec
 
 LINES_SHOWN = 20
 _OVER = ("completed", "failed", "cancelled")
@@ -46,8 +49,10 @@ class Deployment:
 
     async def run(self, before: NodeDeploying | None) -> NodeDeployed:
         """The event that tells what the board printed, not yet written. Raises ``NotDeployed``, ``ClaimLost`` and ``LogUnavailable``."""
+        node = self._node
         leasing = Leasing(
-            self._lab, self._claim, holder=f"{self._task_id}/{self._node.node_id}", profile=self._profile.name, say=self._say,
+            self._lab, self._claim, holder=holder_of(self._task_id, node.node_id), say=self._say,
+            wanted=Wanted(self._profile.name, node.host, node.device, node.labels),
             for_s=self._lab.settings.flash_wait_s + self._lab.settings.line_wait_s + 5.0,
         )  # fmt: skip
         if before is not None and await self._goes_on(before):
@@ -153,17 +158,29 @@ class Deployment:
 def wanted(node: NodeSpec) -> tuple[str, Callable[[str], bool]]:
     """What the board has to print, in words and as a test of one line.
 
-    That is ``expect``; without it the first required substring, else the first required regex, else any line that is not blank.
+    That is ``expect``; without it the first required text, else the first required regex, else any line that is not blank.
     """
     required = [one for one in node.assertions if one.required]
-    text = node.expect or next((one.pattern for one in required if one.kind == "substring"), None)
+    text = node.expect or next(filter(None, map(_text_of, required)), None)
     if text is not None:
         first_line = next((part for part in re.split(r"[\r\n]+", text) if part.strip()), text)
         return repr(first_line), lambda line: first_line in line
-    regex = next((one for one in required if one.kind == "regex"), None)
-    if regex is not None:
-        return f"a line that matches {regex.pattern!r}", lambda line: judge(line, [regex])[0].passed
+    shown = next((one for one in required if one.kind in (Kind.REGEX, Kind.RANGE)), None)
+    if shown is not None:
+        timeless = replace(shown, within_s=None)
+        number = " with a number in its range" if shown.kind == Kind.RANGE else ""
+        return f"a line that matches {shown.pattern!r}{number}", lambda line: judge(line, [timeless])[0].passed
     return "anything", lambda line: bool(line.strip())
+
+
+def _text_of(one: Assertion) -> str | None:
+    match one.kind:
+        case Kind.SUBSTRING:
+            return one.pattern
+        case Kind.ORDER:
+            return one.patterns[-1]
+        case _:
+            return None
 
 
 def _line_of(body: bytes) -> SerialLine | None:
