@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,8 @@ from typing import IO, Any
 import httpx
 import pytest
 
-from benchwire.events import nats_server
+from benchwire.events import child, nats_server
+from benchwire.web.testing import free_ports
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ def outside_documents(outside_nats: str, tmp_path_factory: pytest.TempPathFactor
 @contextlib.contextmanager
 def _service(name: str, nats_url: str, home: Path) -> Iterator[str]:
     """It has to end in order when it is told to, and nothing that its callers did may have surprised it."""
-    port = _free_port()
+    (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     own = {"NATS_URL": nats_url, "BENCHWIRE_DATA": str(home / "data"), f"BENCHWIRE_{name.upper()}_PORT": str(port)}
     with (home / "log").open("wb") as out, _process([sys.executable, "-m", f"benchwire.{name}"], own, out) as service:
@@ -69,14 +69,9 @@ def _waited_for(condition: Callable[[], Any]) -> Any:
 
 @contextlib.contextmanager
 def _process(command: Sequence[str], own: dict[str, str], out: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, env={**os.environ, **own}, stdout=out, stderr=out)
+    process = subprocess.Popen(child.dying_with_owner(command), env={**os.environ, **own}, stdout=out, stderr=out)
     try:
         yield process
     finally:
         process.terminate()
         process.wait(10.0)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])

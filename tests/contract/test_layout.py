@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from benchwire.events import child
+
 ROOT = Path(__file__).parents[2]
 MEMBERS = [*sorted(file.parent for file in ROOT.glob("*/*/pyproject.toml")), ROOT / "deploy"]
 
@@ -49,7 +51,9 @@ def test_imports_of_the_workspace_are_declared_too(member: Path) -> None:
 
 
 def test_no_registry_stands_in_a_committed_file() -> None:
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    tracked = subprocess.run(
+        child.dying_with_owner(["git", "ls-files"]), cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     assert "uv.lock" not in tracked
     host = re.compile(r"(pypi|pythonhosted|npmjs|registry\.)\S*\.(org|com|io)\b", re.IGNORECASE)
     named = [

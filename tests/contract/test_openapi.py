@@ -252,11 +252,17 @@ async def test_tasks_agents_and_boards_are_answered_as_it_is_written(lab: Checke
     await _what_a_task_made_is(lab, log, task, image)
 
 
-async def _leases_are(lab: Checked, log: Log) -> None:
-    async def is_shown() -> bool:
-        return (await lab.client.get("/api/devices/board")).status_code == 200
+async def _is_shown(lab: Checked, path: str) -> None:
+    """Returns when the rows of the service have what was written to the log here."""
 
-    await eventually(is_shown)
+    async def there() -> bool:
+        return (await lab.client.get(path)).status_code == 200
+
+    await eventually(there, what=f"{path} to be there")
+
+
+async def _leases_are(lab: Checked, log: Log) -> None:
+    await _is_shown(lab, "/api/devices/board")
     await lab("GET", "/api/devices/{device_id}", "board")
     example = lab.example("POST", "/api/leases")
     await lab("POST", "/api/leases", json=example, expect=409)
@@ -313,6 +319,7 @@ async def test_serial_ports_are_answered_as_it_is_written(lab: Checked, log: Log
         bus.serving("flash-agent", "1.0.0", {"ask.host.lab-1.write_serial": write}),
         Presence(bus).announced(present),
     ):
+        await _is_shown(lab, "/api/devices/board")
         await lab("POST", serial, "board", json=lab.example("POST", serial))
         await lab("POST", serial, "board", json={"text": "busy"}, expect=409)
         await lab("POST", serial, "board", json={}, expect=400)
@@ -330,6 +337,12 @@ async def test_serial_ports_are_answered_as_it_is_written(lab: Checked, log: Log
             reason="over",
         )
         await log.append(ended)
+
+        async def is_over() -> bool:
+            shown = (await lab.client.get(f"/api/captures/{capture['capture_id']}")).json()["capture"]
+            return bool(shown["state"] == "finished")
+
+        await eventually(is_over, what="the end of the capture to be shown")
         await lab("GET", "/api/captures/{capture_id}", capture["capture_id"], params={"wait_s": 0.2})
         await lab("POST", "/api/captures/{capture_id}/stop", capture["capture_id"], expect=409)
         capture = (await lab("POST", captures, "board", json={}, expect=202))["capture"]

@@ -24,6 +24,7 @@ from benchwire.events.presence import Presence, Present
 from benchwire.events.task import NodeImageStored, NodeSpec, TaskFinished, TaskPlanned, TaskRequested
 from benchwire.events.testing.eventually import eventually
 from benchwire.observability.settings import Settings
+from benchwire.web.testing import refused
 
 
 def now() -> datetime:
@@ -85,13 +86,6 @@ async def leased(client: httpx.AsyncClient, log: Log, device: str, holder: str =
 def ok(answer: httpx.Response, status: int = 200) -> Any:
     assert answer.status_code == status, answer.text
     return answer.json()
-
-
-def refused(answer: httpx.Response, status: int, *words: str) -> None:
-    assert answer.status_code == status, answer.text
-    told = answer.json()
-    assert told["status_code"] == status
-    assert all(word in told["detail"] for word in words), told
 
 
 # Boards
@@ -350,6 +344,8 @@ async def test_firmware_that_cannot_be_taken_leaves_nothing_behind(
     refused(await client.post(start, data={"device_id": "a"}, files={"file@there": ("a.bin", b"x")}), 400, "there")
     refused(await client.post(start, data={"device_id": "a", "document_id": "doc_1"}, files=file), 400, "twice")
     refused(await client.post(start, data={"device_id": "a", "priority": "high"}, files=file), 400, "priority")
+    refused(await client.post(start, data={"device_id": "a", "retreis": "1"}, files=file), 400, "retreis", "retries")
+    refused(await client.post(f"{start}?partiton=app", data={"device_id": "a"}, files=file), 400, "partiton")
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
     refused(await client.post(start, content=b"--x\r\nnonsense", headers=kind), 400, "form")
     refused(await client.post(start, content=b"{" * 9_000_000), 413)

@@ -18,6 +18,7 @@ from benchwire.events.session import (
 )
 from benchwire.events.testing.eventually import eventually
 from benchwire.events.testing.samples import AT
+from benchwire.web.testing import refused
 
 USE: dict[str, Any] = {"type": "tool_use", "id": "u1", "name": "bash", "input": {}}
 TOOL: dict[str, Any] = {"timestamp": AT, "session_id": "s", "tool_name": "bash", "tool_use_id": "u1"}
@@ -58,13 +59,6 @@ async def fork(client: httpx.AsyncClient, **asked: Any) -> httpx.Response:
     return await client.post("/sessions/s/fork", json=asked)
 
 
-def assert_refused(answer: httpx.Response, status: int, *words: str) -> None:
-    body = answer.json()
-    assert (answer.status_code, body["status_code"]) == (status, status), body
-    for word in words:
-        assert word in body["detail"]
-
-
 async def types_of(log: Log, session_id: str) -> list[str]:
     return [str(one.event.__struct_config__.tag) async for one in log.read([f"bench.session.{session_id}.*"])]
 
@@ -101,7 +95,7 @@ async def test_the_result_of_a_call_comes_along_and_one_that_is_still_to_come_is
     client: httpx.AsyncClient, log: Log
 ) -> None:
     ids = await put(client, log, *TALK[:5])
-    assert_refused(await fork(client, at=ids[2]), 400, "at", "result")
+    refused(await fork(client, at=ids[2]), 400, "at", "result")
     assert (await client.get("/sessions")).json()["sessions"][0]["session_id"] == "s"
     await put(client, log, *TALK[5:])
     assert (await fork(client, at=ids[2], session_id="f")).json()["copied"] == 4
@@ -152,7 +146,7 @@ async def test_a_fork_that_was_cut_off_is_finished_by_the_same_call(
         return await append(self, event, **more)
 
     monkeypatch.setattr(Log, "append", append_some)
-    assert_refused(await fork(client, session_id="f", prompt="and now?"), 503)
+    refused(await fork(client, session_id="f", prompt="and now?"), 503)
     monkeypatch.undo()
     assert len(await types_of(log, "f")) == appends
     answer = await fork(client, session_id="f", prompt="and now?")
@@ -164,9 +158,9 @@ async def test_a_fork_that_was_cut_off_is_finished_by_the_same_call(
 async def test_an_id_that_is_taken_by_anything_else_is_refused(client: httpx.AsyncClient, log: Log) -> None:
     ids = await put(client, log, *TALK)
     assert (await fork(client, session_id="f", at=ids[1])).status_code == 200
-    assert_refused(await fork(client, session_id="f", at=ids[2]), 409, "f")
-    assert_refused(await fork(client, session_id="f", prompt="and now?"), 409, "f")
-    assert_refused(await fork(client, session_id="s"), 409, "s")
+    refused(await fork(client, session_id="f", at=ids[2]), 409, "f")
+    refused(await fork(client, session_id="f", prompt="and now?"), 409, "f")
+    refused(await fork(client, session_id="s"), 409, "s")
     await client.delete("/sessions/f")
     assert (await fork(client, session_id="f", at=ids[1])).json()["copied"] == 1
     assert await types_of(log, "f") == ["session_deleted", "session_start", "message"]
@@ -175,19 +169,19 @@ async def test_an_id_that_is_taken_by_anything_else_is_refused(client: httpx.Asy
 async def test_a_fork_begins_at_an_event_of_its_session(client: httpx.AsyncClient, log: Log) -> None:
     await put(client, log, *TALK)
     for at in (0, -1, 1 << 70, 999):
-        assert_refused(await fork(client, at=at), 400, "at")
+        refused(await fork(client, at=at), 400, "at")
 
 
 async def test_a_fork_that_cannot_be_is_refused(client: httpx.AsyncClient, log: Log) -> None:
-    assert_refused(await fork(client), 404, "s")
+    refused(await fork(client), 404, "s")
     await client.post("/sessions", json={"session_id": "s", "session_name": "S", "agent_name": "free words"})
-    assert_refused(await fork(client), 400, "no events")
+    refused(await fork(client), 400, "no events")
     ids = await put(client, log, *TALK, SessionStarted(timestamp=AT, session_id="t"))
-    assert_refused(await fork(client, at=ids[-1]), 400, "at")  # an event of another session
-    assert_refused(await fork(client, at="1"), 400, "at")
-    assert_refused(await fork(client, session_id="a b"), 400, "session_id")
-    assert_refused(await fork(client, prompt="x", max_turns=0), 400, "max_turns")
-    assert_refused(await fork(client, prompt="x"), 400, "agent_name", "free words")
+    refused(await fork(client, at=ids[-1]), 400, "at")  # an event of another session
+    refused(await fork(client, at="1"), 400, "at")
+    refused(await fork(client, session_id="a b"), 400, "session_id")
+    refused(await fork(client, prompt="x", max_turns=0), 400, "max_turns")
+    refused(await fork(client, prompt="x"), 400, "agent_name", "free words")
     assert [one["session_id"] for one in (await client.get("/sessions")).json()["sessions"]].count("s") == 1
     assert (await fork(client, prompt="x", agent_name=None)).json()["session"]["agent_name"] is None
 

@@ -166,17 +166,21 @@ async def test_a_flasher_outside_of_the_lab_is_seen_by_everybody(client: httpx.A
     """What the simulator in the frontends' guide sends, as it sends it."""
     url = f"ws://127.0.0.1:{port}/flash-progress"
     async with connect(url) as flasher, connect(url) as watching:
+        await watching.send('{"type":"ping"}')
+        await until(watching, "pong")
         await say(flasher, "flash_started", totalBytes=1_000_000)
+        frames = await until(watching, "flash_started")
         for percent in range(0, 101, 20):
             await say(
                 flasher, "flash_progress", progress=percent, stage=f"Writing... {percent}%", bytesTransferred=percent * 10_000,
                 totalBytes=1_000_000, transferSpeed=10_000, estimatedTimeRemaining=100 - percent,
             )  # fmt: skip
+            frames += await until(watching, "flash_progress")
             await asyncio.sleep(0.15)  # its samples are taken ten times a second
         await say(flasher, "flash_paused")
         await say(flasher, "flash_resumed")
         await say(flasher, "flash_completed")
-        frames = await until(watching, "flash_completed")
+        frames += await until(watching, "flash_completed")
         assert frames[0]["type"] == "flash_started"
         assert {(one["jobId"], one["deviceId"], one["host"]) for one in frames} == {
             ("test_job_123", "TEST_DEVICE", "outside")
@@ -272,6 +276,8 @@ async def test_a_flood_of_reports_is_bounded_and_slows_nobody(
         connect(f"ws://127.0.0.1:{port}/flash-progress") as flood,
         connect(f"ws://127.0.0.1:{port}/flash-progress/job_1") as quiet,
     ):
+        await quiet.send('{"type":"ping"}')
+        await until(quiet, "pong")
         for number in range(400):
             await say(flood, "flash_started", f"flood_{number}", totalBytes=1)
         await flood.send('{"type":"ping"}')

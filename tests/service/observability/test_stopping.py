@@ -261,7 +261,8 @@ async def test_a_task_that_a_gone_runner_left_is_closed_and_gives_its_board_back
         await log.append(TaskClaimed(timestamp=now(), task_id=task_id, runner="runner-2"))
 
         async def closed() -> bool:
-            freed = (await client.get("/api/devices")).json()["devices"][0]["lease"] is None
+            devices = (await client.get("/api/devices")).json()["devices"]
+            freed = [one["lease"] for one in devices] == [None]
             return freed and (await client.get(f"/tasks/{task_id}")).json()["status"] == "failed"
 
         await eventually(closed, within_s=20)

@@ -1,6 +1,5 @@
 """Boards, leases and flash jobs: what is decided, what becomes of it in rows, and what can be learned from many."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +16,7 @@ from benchwire.events.device import (
     DeviceLeased,
     DeviceReleased,
 )
-from benchwire.events.event import Artifact, Event
+from benchwire.events.event import Artifact
 from benchwire.events.flash import (
     FlashCancelled,
     FlashCompleted,
@@ -32,36 +31,19 @@ from benchwire.events.flash import (
     FlashThrottled,
 )
 from benchwire.events.lease import LeaseOffered, LeaseRequested, LeaseWithdrawn
-from benchwire.events.log import Recorded
 from benchwire.observability import commands, errors, queries
 from benchwire.observability.commands import Candidate
 from benchwire.observability.lease import Board, Wish, fits, places
-from benchwire.observability.projection import SCHEMA
 from benchwire.observability.session import iso
-from benchwire.observability.wire import faces, flashing
+from benchwire.observability.testing import put
+from benchwire.observability.wire import flashing
 from benchwire.observability.wire.devices import device_view
+from benchwire.observability.wire.faces import reports
 from benchwire.observability.wire.flashing import StartFlash, StartPart
 from benchwire.observability.wire.leasing import AskLease
 
 AT = datetime(2026, 1, 17, 12, 0, tzinfo=UTC)
 IMAGE = Artifact(digest="0" * 64, size_bytes=4096, name="a.bin")
-
-
-@pytest.fixture
-def db() -> Iterator[Database]:
-    database = Database(memory=True)
-    database.conn.executescript(
-        f"CREATE TABLE applied (stream, sequence); INSERT INTO applied VALUES ('BENCH', 0); {SCHEMA.tables}"
-    )
-    yield database
-    database.close()
-
-
-def put(db: Database, *given: Event) -> None:
-    for event in given:
-        sequence = queries.applied(db) + 1
-        SCHEMA.apply(db, Recorded(sequence=sequence, id=str(sequence), event=event, received_at=AT))
-        db.conn.execute("UPDATE applied SET sequence = ?", (sequence,))
 
 
 def of(job_id: str, device: str = "d", host: str = "h") -> dict[str, Any]:
@@ -129,7 +111,7 @@ def test_what_no_flasher_could_do_is_refused(asked: dict[str, Any]) -> None:
 def test_a_form_and_a_query_say_the_same_as_json() -> None:
     form = [
         ("deviceId", "lab-1/d"), ("address", "0x1000"), ("priority", "3"), ("timeout_s", "2.5"), ("label", "rack=2"), ("labels", "camera=yes"),
-        ("options.erase", "chip"), ("options.compress", "false"), ("partition", ""), ("unknown", "x"),
+        ("options.erase", "chip"), ("options.compress", "false"), ("partition", ""), ("unknown", ""),
         ("parts", '[{"address": 1, "document_id": "doc_1"}]'),
     ]  # fmt: skip
     asked = flashing.of_fields(form)
@@ -143,6 +125,19 @@ def test_a_form_and_a_query_say_the_same_as_json() -> None:
     for wrong in (("label", "rack"), ("priority", "high"), ("parts", "["), ("options", "[1]"), ("options", "null")):
         with pytest.raises((errors.Unusable, msgspec.ValidationError)):
             flashing.of_fields([wrong, ("options.stub", "false")])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("retreis", "3", "retreis: .*retries"), ("options.compres", "false", "options.compres: .*options.compress"),
+        ("options", '{"erase": "chip", "compres": false}', "options.compres: "), ("device_id_camel", "a", "device_id_camel: "),
+    ],
+)  # fmt: skip
+def test_a_field_that_nobody_knows_is_refused_and_named(name: str, value: str, named: str) -> None:
+    """It was passed over, and a board was flashed without what somebody had mistyped."""
+    with pytest.raises(errors.Unusable, match=named):
+        flashing.of_fields([("device_id", "a"), (name, value)])
 
 
 def test_what_the_body_says_goes_before_what_the_query_says() -> None:
@@ -386,21 +381,21 @@ def board_is_unmarked(db: Database) -> bool:
 
 
 def test_a_report_is_made_of_what_a_client_says_whatever_that_is() -> None:
-    started = faces.ReportStarted(job_id="j", device_id="d", total_bytes=4294967296.0, stage="s" * 900)
+    started = reports.ReportStarted(job_id="j", device_id="d", total_bytes=4294967296.0, stage="s" * 900)
     fact = commands.report(started, "outside", AT)
     assert (fact.status, fact.total_bytes, len(fact.stage or "")) == ("started", 4294967296, 200)
-    bytes_said = faces.ReportProgress(
+    bytes_said = reports.ReportProgress(
         job_id="j", device_id="d", progress=1.0, bytes_transferred=50.0, total_bytes=100.0
     )
     assert (commands.sample(bytes_said, "o", AT).done_bytes, commands.sample(bytes_said, "o", AT).total_bytes) == (
         50,
         100,
     )
-    percent_said = faces.ReportProgress(job_id="j", device_id="d", progress=12.34, estimated_time_remaining=-1.0)
+    percent_said = reports.ReportProgress(job_id="j", device_id="d", progress=12.34, estimated_time_remaining=-1.0)
     sample = commands.sample(percent_said, "o", AT)
     assert (sample.done_bytes / sample.total_bytes, sample.remaining_s, sample.stage) == (0.1234, 0.0, "writing")
     assert commands.sample(percent_said, "o", AT, job_bytes=50_000).done_bytes == 6170
-    wild = faces.ReportProgress(
+    wild = reports.ReportProgress(
         job_id="j", device_id="d", progress=1e308, bytes_transferred=float("inf"), transfer_speed=1e300
     )
     assert commands.sample(wild, "o", AT).speed_bytes_per_s < 1e16

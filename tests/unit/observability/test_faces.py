@@ -14,7 +14,8 @@ from benchwire.events.task import TaskEvent
 from benchwire.events.testing.samples import AT, sample
 from benchwire.observability.queries import Row, Shown
 from benchwire.observability.session import Session
-from benchwire.observability.wire import faces, flash, serial, sessions, tasks
+from benchwire.observability.wire import faces, flash, frames, serial, sessions, tasks
+from benchwire.observability.wire.faces.tasks import TaskFrame
 
 JOB: Any = {
     "job_id": "job-1",
@@ -44,7 +45,7 @@ def fits(frame: str, kinds: tuple[type[msgspec.Struct], ...]) -> None:
 def test_what_is_told_of_a_task(kind: type[Event]) -> None:
     for frame in tasks.frames(sample(kind), 7, succeeded=1):
         fits(frame, faces.OF_A_TASK)
-        assert msgspec.json.decode(frame)["type"] in (faces.TaskFrame.__doc__ or "")
+        assert msgspec.json.decode(frame)["type"] in (TaskFrame.__doc__ or "")
 
 
 @pytest.mark.parametrize("kind", get_args(FlashEvent), ids=lambda kind: kind.__name__)
@@ -67,11 +68,11 @@ def test_what_is_told_of_samples_and_pings_and_of_those_that_come_late() -> None
     fits(flash.progress_frame(cast("FlashProgress", sample(FlashProgress)), 100, 50.0), faces.OF_JOBS)
     line = serial.serial_frame(cast("SerialLine", sample(SerialLine)))
     fits(line, faces.OF_LINES)
-    for frame in (line, serial.refused_frame("no", NOW), serial.written_frame(Row(JOB), 3, NOW)):
+    for frame in (line, frames.refused("no", NOW), serial.written_frame(Row(JOB), 3, NOW)):
         fits(frame, faces.OF_A_BOARD)
     for frame in (
-        flash.pong(NOW),
-        flash.refused_frame("no", NOW),
+        frames.pong(NOW),
+        frames.refused("no", NOW),
         flash.paused_frame(JOB),
         *flash.standing_frames(JOB),
     ):

@@ -7,8 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
-from benchwire.events.event import Event
-from benchwire.events.log import Recorded
 from benchwire.events.session import MessageSent, SessionDescribed, SessionStarted, SessionStopped
 from benchwire.observability import queries
 from benchwire.observability.errors import BadCursor
@@ -20,6 +18,7 @@ from benchwire.observability.queries.of_events import PIECE_BYTES
 from benchwire.observability.reading import cursor
 from benchwire.observability.reading.listing import Listing
 from benchwire.observability.search.wording import expression
+from benchwire.observability.testing import put
 from benchwire.observability.wire.sessions import Frame, Part
 from benchwire.observability.wire.stream import Place, events, place_of
 
@@ -28,23 +27,6 @@ AT = datetime(2026, 1, 17, 12, 0, tzinfo=UTC)
 
 def message(session_id: str, text: str = "x", at: datetime = AT) -> MessageSent:
     return MessageSent(timestamp=at, session_id=session_id, role="user", content=[{"type": "text", "text": text}])
-
-
-def put(db: Database, *given: Event) -> None:
-    for event in given:
-        sequence = queries.applied(db) + 1
-        SCHEMA.apply(db, Recorded(sequence=sequence, id=str(sequence), event=event, received_at=AT))
-        db.conn.execute("UPDATE applied SET sequence = ?", (sequence,))
-
-
-@pytest.fixture
-def db() -> Iterator[Database]:
-    database = Database(memory=True)
-    database.conn.executescript(
-        f"CREATE TABLE applied (stream, sequence); INSERT INTO applied VALUES ('BENCH', 0); {SCHEMA.tables}"
-    )
-    yield database
-    database.close()
 
 
 @pytest.fixture

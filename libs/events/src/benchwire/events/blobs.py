@@ -99,6 +99,22 @@ class Blobs:
             if await self._objects.written(stored.info, stored.sequence) is None:
                 await self.store(data, name=stored.artifact.name, known=stored.artifact)
 
+    async def hold(self, artifact: Artifact) -> Stored:
+        """As ``store``, for whoever has not got the bytes: what is there stays, whatever ``free`` was decided before this call.
+
+        Raises ``BlobMissing``, ``BlobIncomplete`` and ``LogUnavailable``.
+        """
+        with _unavailable():
+            while True:
+                record = await self._objects.record(artifact.digest)
+                if record.there is None:
+                    raise BlobMissing(artifact.digest)
+                if not await self._objects.is_whole(record.there):
+                    raise BlobIncomplete(artifact.digest)
+                sequence = await self._objects.written(record.there, record.sequence)
+                if sequence is not None:
+                    return Stored(artifact=artifact, info=record.there, sequence=sequence)
+
     async def _kept(self, artifact: Artifact, data: bytes | Path) -> Stored | None:
         record = await self._objects.record(artifact.digest)
         there = record.there

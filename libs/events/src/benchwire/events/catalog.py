@@ -66,7 +66,7 @@ CATALOG: tuple[Entry, ...] = (
     Entry(session.ModelUsed, "bench.session.{session_id}.model_used", _DOOR_AND_RUNNER),
     Entry(session.SessionEnded, "bench.session.{session_id}.ended", _DOOR_AND_RUNNER),
     Entry(session.SessionFailed, "bench.session.{session_id}.failed", _DOOR_AND_RUNNER),
-    Entry(session.SessionStopRequested, "bench.session.{session_id}.stop_requested", _DOOR),
+    Entry(session.SessionStopRequested, "bench.session.{session_id}.stop_requested", _DOOR_AND_RUNNER),
     Entry(session.SessionStopped, "bench.session.{session_id}.stopped", _DOOR_AND_RUNNER),
     Entry(session.SessionDescribed, "bench.session.{session_id}.described", _DOOR),
     Entry(session.SessionDeleted, "bench.session.{session_id}.deleted", _DOOR),

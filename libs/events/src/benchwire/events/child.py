@@ -40,7 +40,10 @@ def _setpriv() -> str | None:
 
 
 def dying_with_owner(argv: Sequence[str]) -> list[str]:
-    """The command line that runs ``argv`` and is killed when the process that started it, which is this one, dies."""
+    """The command line that runs ``argv`` and is killed when the process that started it, which is this one, dies.
+
+    To the kernel that is the thread that forked: one that ends sooner than the child takes it along.
+    """
     setpriv = _setpriv()
     if setpriv is None:
         return list(argv)
@@ -68,10 +71,12 @@ async def spawn(
     stderr: Stream = None,
     grace_s: float = 1.0,
     limit_bytes: int = 1 << 20,
+    pass_fds: Sequence[int] = (),
 ) -> AsyncGenerator[asyncio.subprocess.Process, None]:
     """Runs a command in a session of its own; leaving the context ends whatever is left of its process tree.
 
-    ``limit_bytes`` is the longest line that ``process.stdout.readline`` takes. Raises ``FileNotFoundError`` when the program is not there.
+    ``limit_bytes`` is the longest line that ``process.stdout.readline`` takes; ``pass_fds`` are open files that the child has, too, under
+    the same numbers. Raises ``FileNotFoundError`` when the program is not there.
     """
     if await asyncio.to_thread(shutil.which, argv[0]) is None:
         raise FileNotFoundError(f"{argv[0]} is not installed, or not on PATH")
@@ -84,6 +89,7 @@ async def spawn(
         stderr=stderr,
         start_new_session=True,
         limit=limit_bytes,
+        pass_fds=pass_fds,
     )
     try:
         yield process

@@ -42,11 +42,15 @@ class Expectation:
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """How the wait ended: the ``line`` that matched and the ``groups`` of the match, or None when none did in time; and the last ``lines``."""
+    """How the wait ended: the ``line`` that matched and the ``groups`` of the match, or None when none did in time; and the last ``lines``.
+
+    ``after`` is the point behind the last of them, from where a next wait may go on.
+    """
 
     line: SerialLine | None
     groups: list[str | None]
     lines: list[SerialLine]
+    after: int = 0
 
 
 async def here(bus: Bus) -> int:
@@ -61,22 +65,23 @@ async def expected(bus: Bus, host: str, device: str, pattern: Pattern, *, after:
     expectation = Expectation(pattern)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s), aclosing(lines(bus, host, device, after=after)) as printed:
-            async for line in printed:
+            async for point, line in printed:
+                after = point
                 if expectation.hear(line):
                     break
                 await asyncio.sleep(0)  # a search may take some milliseconds, and lines may have piled up
     groups = [] if expectation.found is None else expectation.found.groups
-    return Expected(expectation.line, groups, list(expectation.heard))
+    return Expected(expectation.line, groups, list(expectation.heard), after)
 
 
-async def lines(bus: Bus, host: str, device: str, *, after: int) -> AsyncGenerator[SerialLine, None]:
-    """What the device prints, line by line, from a point on, for as long as one listens."""
+async def lines(bus: Bus, host: str, device: str, *, after: int) -> AsyncGenerator[tuple[int, SerialLine], None]:
+    """What the device prints, line by line, from a point on, each with the point behind it, for as long as one listens."""
     filters = [filter_of(SerialLine, host=host, device=device)]
     async with aclosing(follow(bus, filters, after=after, stream=LIVE)) as batches:
         async for batch in batches:
             for message in batch.messages:
                 if (line := line_of(message)) is not None:
-                    yield line
+                    yield message.sequence, line
 
 
 def line_of(message: Message) -> SerialLine | None:

@@ -1,7 +1,10 @@
 """What can be wrong with a call, and the HTTP status of each."""
 
 from benchwire.events.blobs import BlobMissing
+from benchwire.events.event import IllegalToken
+from benchwire.events.log import EventTooLarge, LogUnavailable
 from benchwire.events.patterns import BadPattern
+from benchwire.events.projection import ProjectionBehind
 from benchwire.web.forms import BadForm, FormTooLarge, NoRoom
 
 
@@ -226,3 +229,6 @@ STATUS: dict[type[Exception], int] = {
     BlobMissing: 404,
     Unusable: 400,
 }
+
+# What can be told where there is no status to say it with: on a socket, or of one of many.
+SAYABLE: tuple[type[Exception], ...] = (*STATUS, IllegalToken, EventTooLarge, LogUnavailable, ProjectionBehind)

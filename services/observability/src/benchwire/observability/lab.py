@@ -16,10 +16,10 @@ from benchwire.events.bus import Bus
 from benchwire.events.event import Event
 from benchwire.events.log import Log, Recorded
 from benchwire.events.presence import Presence, Present
+from benchwire.events.prices import Prices
 from benchwire.events.projection import Projection
 from benchwire.observability import capture, lease, session, task
 from benchwire.observability.metrics import Numbers
-from benchwire.observability.prices import Prices
 from benchwire.observability.reading.listing import Listing
 from benchwire.observability.search.index import Search
 from benchwire.web.feed import Feed
@@ -60,6 +60,13 @@ class Lab:
     async def read(self, query: Callable[[Database], T]) -> T:
         """What ``query`` reads from the rows."""
         return await self.projection.read(query)
+
+    async def found(self, query: Callable[[Database], T | None], unknown: Exception) -> T:
+        """What ``query`` finds in the rows; raises ``unknown`` when that is nothing."""
+        one = await self.read(query)
+        if one is None:
+            raise unknown
+        return one
 
     async def write(
         self, event: Event, *, event_id: str | None = None, shown_within_s: float = _APPLY_DEADLINE_S

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable
 
 from benchwire.boards import profile
+from benchwire.events import prices
 from benchwire.events.bus import connected
 from benchwire.events.presence import Presence, Present
 from benchwire.events.projection import Projection
 from benchwire.events.service import run
 from benchwire.events.settings import load
-from benchwire.observability import prices
 from benchwire.observability.app import guarded
 from benchwire.observability.boards.reports import Reports
 from benchwire.observability.feeds import Feeds

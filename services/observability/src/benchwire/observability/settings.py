@@ -13,7 +13,7 @@ class Settings(WebSettings, frozen=True, kw_only=True):
     """Of the observability service; its own things are in ``data/observability``.
 
     ``orphaned_after_s`` is how long what a gone runner left may wait for another one before it is closed. ``documents_url`` is where
-    browsers reach the document store. ``prices_file`` says what tokens cost (TOML, like ``prices.toml`` here, which it replaces).
+    browsers reach the document store. ``prices_file`` says what tokens cost (TOML, like ``benchwire/events/prices/prices.toml``, which it replaces).
     ``firmware_limit_bytes`` is how much firmware one call may bring.
     """
 

@@ -6,8 +6,6 @@ from typing import Any
 import msgspec
 
 from benchwire.events.event import Artifact, token
-from benchwire.events.log import LogUnavailable
-from benchwire.events.projection import ProjectionBehind
 from benchwire.observability import errors, queries
 from benchwire.observability.boards import finding, flashing
 from benchwire.observability.commands import Node
@@ -15,8 +13,6 @@ from benchwire.observability.lab import Lab
 from benchwire.observability.queries import Row, TaskView
 from benchwire.observability.task import Status
 from benchwire.observability.wire.flashing import DeployNode, StartFlash
-
-_IN_THE_WAY: tuple[type[Exception], ...] = (*errors.STATUS, LogUnavailable, ProjectionBehind)
 
 
 async def deployed(lab: Lab, asked: DeployNode) -> Row:
@@ -45,7 +41,7 @@ async def all_deployed(lab: Lab, task_id: str | None) -> list[dict[str, Any]]:
     for node in view.nodes:
         try:
             operations.append(operation(await _flashed(lab, node, StartFlash(), only_idle=True), node["node_id"]))
-        except _IN_THE_WAY as error:
+        except errors.SAYABLE as error:
             operations.append({"node_id": node["node_id"], "status": "failed", "error": str(error)})
     return operations
 
@@ -61,10 +57,7 @@ async def _task(lab: Lab, task_id: str | None) -> TaskView:
     if not task_id:
         raise errors.Unusable("task_id: it is missing; session_id says the same")
     token(task_id, "task_id")
-    found = await lab.read(lambda db: queries.task(db, task_id))
-    if found is None:
-        raise errors.TaskUnknown(task_id)
-    return found
+    return await lab.found(lambda db: queries.task(db, task_id), errors.TaskUnknown(task_id))
 
 
 async def _flashed(lab: Lab, node: Row, start: StartFlash, *, only_idle: bool) -> Row:

@@ -46,7 +46,7 @@ async def free(lab: Lab, wish: Wish, *, only_idle: bool = False) -> Row:
         jobs_of_host[row["host"]] = jobs_of_host.get(row["host"], 0) + row["open_jobs"]
     candidates = [
         Candidate(
-            host=row["host"], device=row["device"], is_up=there is None or row["host"] in there, holder=holder(row, now),
+            host=row["host"], device=row["device"], is_up=there is None or row["host"] in there, holder=queries.holder(row, now),
             jobs=row["open_jobs"], jobs_of_host=jobs_of_host[row["host"]],
         )
         for row in rows
@@ -55,17 +55,11 @@ async def free(lab: Lab, wish: Wish, *, only_idle: bool = False) -> Row:
     return next(row for row in rows if (row["host"], row["device"]) == (chosen.host, chosen.device))
 
 
-def holder(row: Row, now: str) -> str | None:
-    """Who has a board for itself at this time."""
-    is_held = row["lease_id"] is not None and row["lease_expires_at"] > now
-    return row["holder"] if is_held else None
-
-
 def mind_lease(lab: Lab, row: Row, given: str | None, *, by: str | None = None) -> None:
-    """Raises ``DeviceTaken`` when the board is somebody else's: the lease is not ``given``, and not held by ``by``."""
-    now = iso(lab.now())
-    if by is None or holder(row, now) != by:
-        commands.mind_lease(
-            host=row["host"], device=row["device"], lease_id=row["lease_id"], holder=row["holder"],
-            expires_at=row["lease_expires_at"], given=given, now=now,
-        )  # fmt: skip
+    """Raises ``DeviceTaken`` when the board is somebody else's: the lease is not ``given``, and not held by ``by``.
+
+    The board's host decides; this only spares the way there.
+    """
+    holder = queries.holder(row, iso(lab.now()))
+    if holder is not None and row["lease_id"] != given and holder != by:
+        raise errors.DeviceTaken(row["host"], row["device"], holder, row["lease_expires_at"])

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
 
-from benchwire.events.event import Artifact
+from benchwire.events.event import Artifact, token
 from benchwire.events.flash import FlashRequested
 from benchwire.observability import commands, errors, queries
 from benchwire.observability.boards import finding, leasing
@@ -52,11 +53,10 @@ async def started(
     stored = [
         (await lab.blobs.store(one.file, name=one.artifact.name, known=one.artifact), one.file) for one in uploads
     ]
-    if asked.device_id is None and asked.lease_id is None:
-        async with lab.choosing:
-            await _written(lab, await _decided(lab, asked, images, job_id, node, only_idle=only_idle))
-    else:
-        await _written(lab, await _decided(lab, asked, images, job_id, node, only_idle=only_idle))
+    is_chosen = asked.device_id is None and asked.lease_id is None
+    async with lab.choosing if is_chosen else nullcontext():
+        event = await _decided(lab, asked, images, job_id, node, only_idle=only_idle)
+        await lab.write(event, event_id=f"{job_id}-requested")
     for one, file in stored:
         await lab.blobs.reaffirm(one, file)  # somebody may have freed the same bytes just before the job named them
     return await known(lab, job_id)
@@ -64,14 +64,8 @@ async def started(
 
 async def known(lab: Lab, job_id: str) -> Row:
     """The flash job of that id. Raises ``JobUnknown``."""
-    found = await lab.read(lambda db: queries.job(db, job_id))
-    if found is None:
-        raise errors.JobUnknown(job_id)
-    return found
-
-
-async def _written(lab: Lab, event: FlashRequested) -> None:
-    await lab.write(event, event_id=f"{event.job_id}-requested")
+    token(job_id, "job_id")
+    return await lab.found(lambda db: queries.job(db, job_id), errors.JobUnknown(job_id))
 
 
 async def _decided(
@@ -116,9 +110,8 @@ async def _images(lab: Lab, asked: StartFlash, uploads: Sequence[Uploaded]) -> l
 async def _image(lab: Lab, artifact_id: str | None, document_id: str | None) -> Artifact:
     digest, name = artifact_id, artifact_id
     if document_id is not None:
-        document = await lab.read(lambda db: queries.document(db, document_id))
-        if document is None:
-            raise errors.FirmwareUnknown(f"there is no document {document_id[:128]!r}")
+        unknown = errors.FirmwareUnknown(f"there is no document {document_id[:128]!r}")
+        document = await lab.found(lambda db: queries.document(db, document_id), unknown)
         digest, name = document["digest"], document["filename"]
     if not digest or not name:
         raise errors.Unusable("artifact_id: give the digest of the firmware, or a document_id, or send a file")

@@ -12,7 +12,7 @@ import stamina
 
 from benchwire.events.catalog import aggregate_of
 from benchwire.events.device import DeviceLeased
-from benchwire.events.event import Event
+from benchwire.events.event import Event, token
 from benchwire.events.log import Contended, Expected
 from benchwire.observability import commands, errors, lease, queries
 from benchwire.observability.boards import finding
@@ -27,10 +27,9 @@ _LOOK_EVERY_S = 2.0  # the end of its time is told by nobody while its host is a
 
 async def known(lab: Lab, lease_id: str) -> Lease:
     """The lease of that id, as it is now. Raises ``LeaseUnknown``."""
-    found = await lab.read(lambda db: queries.lease(db, lease_id, iso(lab.now())))
-    if found is None:
-        raise errors.LeaseUnknown(lease_id)
-    return found
+    token(lease_id, "lease_id")
+    now = iso(lab.now())
+    return await lab.found(lambda db: queries.lease(db, lease_id, now), errors.LeaseUnknown(lease_id))
 
 
 async def asked(lab: Lab, ask: AskLease, lease_id: str, *, event_id: str | None, left: asyncio.Event) -> Lease:
@@ -61,13 +60,13 @@ async def _why(lab: Lab, found: Lease) -> str:
     rows = await finding.like(lab, wish)
     now = iso(lab.now())
     taken = [
-        (f"{row['device']} on {row['host']}", finding.holder(row, now) or "") for row in rows if _is_taken(row, now)
+        (f"{row['device']} on {row['host']}", queries.holder(row, now) or "") for row in rows if _is_taken(row, now)
     ]
     return commands.why_not(wish, taken, is_there=bool(rows))
 
 
 def _is_taken(row: Row, now: str) -> bool:
-    return bool(row["open_jobs"]) or finding.holder(row, now) is not None
+    return bool(row["open_jobs"]) or queries.holder(row, now) is not None
 
 
 async def waited(lab: Lab, lease_id: str, wait_s: float, *, left: asyncio.Event) -> Lease:

@@ -5,9 +5,8 @@ shown as running for ever.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
@@ -17,14 +16,14 @@ from benchwire.events.projection import ProjectionBehind
 from benchwire.observability import commands, queries
 from benchwire.observability.feeds import Feeds
 from benchwire.observability.lab import Lab
+from benchwire.observability.looking import looked_after
 from benchwire.observability.queries import Row
-from benchwire.observability.wire.faces import (
+from benchwire.observability.wire.faces.reports import (
+    Report,
     ReportCancelled,
     ReportCompleted,
     ReportFailed,
-    ReportPaused,
     ReportProgress,
-    ReportResumed,
     ReportStarted,
 )
 
@@ -39,10 +38,7 @@ _MOST_FACTS = 20
 _SAMPLE_EVERY_S = 0.1
 _LOOK_EVERY_S = 5.0
 
-_Report = (
-    ReportStarted | ReportProgress | ReportPaused | ReportResumed | ReportCompleted | ReportFailed | ReportCancelled
-)
-_read: msgspec.json.Decoder[_Report] = msgspec.json.Decoder(_Report)
+_read: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
 _LIKE = 'a report must be like {"type": "flash_started", "jobId": "job_1", "deviceId": "board-1", "totalBytes": 4096}'
 
 
@@ -104,7 +100,7 @@ class Reports:
             return str(error)
         return None
 
-    async def _check(self, said: _Report, reporter: Reporter) -> None:
+    async def _check(self, said: Report, reporter: Reporter) -> None:
         token(said.job_id, "jobId")
         token(said.device_id, "deviceId")
         if reporter.is_checked:
@@ -125,7 +121,7 @@ class Reports:
         sample = commands.sample(said, reporter.host, self._lab.now(), job_bytes=known.job_bytes)
         await self._lab.log.sample(sample)
 
-    async def _fact(self, said: _Report, reporter: Reporter) -> None:
+    async def _fact(self, said: Report, reporter: Reporter) -> None:
         if not isinstance(said, ReportStarted):
             await self._open_job(said.job_id, reporter)
         elif not await self._is_new(said.job_id, reporter):
@@ -150,25 +146,9 @@ class Reports:
         _check_open(row, job_id, reporter)
         return row
 
-    @contextlib.asynccontextmanager
-    async def watched(self) -> AsyncGenerator[None, None]:
+    def watched(self) -> AbstractAsyncContextManager[None]:
         """Closes jobs of which nothing is heard any more, for the time of the context."""
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self._watch())
-            try:
-                yield
-            finally:
-                watching.cancel()
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            try:
-                await self._close_silent()
-            except (LogUnavailable, ProjectionBehind) as error:
-                log.warning("jobs of outside flashers are looked at again later: %s", error)
-            except Exception:
-                log.exception("jobs of outside flashers are looked at again later")
+        return looked_after(self._close_silent, every_s=_LOOK_EVERY_S, what="jobs of outside flashers")
 
     async def _close_silent(self) -> None:
         rows = await self._lab.read(queries.open_reports)
@@ -180,7 +160,7 @@ class Reports:
                 await self._lab.write(commands.silent(row["host"], row["job_id"], row["device"], self._lab.now()))
 
 
-def _decoded(text: str) -> _Report:
+def _decoded(text: str) -> Report:
     if len(text) > _MOST_CHARS:
         raise Refused(f"a report has {_MOST_CHARS} characters at most")
     try:

@@ -81,10 +81,7 @@ async def begun(lab: Lab, row: Row, asked: StartCapture, capture_id: str) -> Row
 async def known(lab: Lab, capture_id: str) -> Row:
     """The capture of that id. Raises ``CaptureUnknown``."""
     token(capture_id, "capture_id")
-    found = await lab.read(lambda db: queries.capture(db, capture_id))
-    if found is None:
-        raise errors.CaptureUnknown(capture_id)
-    return found
+    return await lab.found(lambda db: queries.capture(db, capture_id), errors.CaptureUnknown(capture_id))
 
 
 async def settled(lab: Lab, capture_id: str, *, within_s: float, left: asyncio.Event) -> Row:

@@ -1,4 +1,4 @@
-"""Flash jobs: asked for, steered, reported from outside."""
+"""Flash jobs: the board and the place for each, and how they are steered."""
 
 import math
 import re
@@ -23,6 +23,7 @@ from benchwire.events.flash import (
     FlashResumeRequested,
     FlashThrottleRequested,
 )
+from benchwire.events.lease import holder_of
 from benchwire.observability import errors
 from benchwire.observability.lease import Wish, in_words
 from benchwire.observability.wire.flashing import StartFlash, address_of
@@ -50,7 +51,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def holder(self) -> str:
         """What leases call it."""
-        return f"{self.task_id}/{self.node_id}"
+        return holder_of(self.task_id, self.node_id)
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,14 +128,13 @@ def _address(asked: StartFlash, address: int | None, board: str | None) -> int:
     if address is not None:
         return address
     if board is not None:
-        return flash_address(board)
+        return _flash_address(board)
     if asked.format in _SAYS_ITSELF:
         return 0
     raise errors.Unusable("address: nobody knows what kind of board this is, so say where its firmware goes")
 
 
-def flash_address(board: str) -> int:
-    """Where the firmware of a board begins. Raises ``Unusable``."""
+def _flash_address(board: str) -> int:
     try:
         return profile.load(board).firmware_address
     except profile.UnknownProfile as error:
@@ -150,7 +150,7 @@ def _check(asked: StartFlash) -> None:
         raise errors.Unusable(f"timeout_s: it must be above 0, and at most {LONGEST_S:g}")
     if asked.partition is not None and not _PARTITION.fullmatch(asked.partition):
         raise errors.Unusable("partition: a partition's name has 1 to 32 ASCII characters")
-    check_rate(asked.max_bytes_per_s)
+    _check_rate(asked.max_bytes_per_s)
     _check_options(asked.options)
     for name in ("lease_id", "session_id"):
         if (value := getattr(asked, name)) is not None:
@@ -163,13 +163,12 @@ def _check_options(options: FlashOptions) -> None:
             raise errors.Unusable(f"options.{name}: it must be a word of esptool like keep, detect, 4MB, dio or 80m")
 
 
-def check_rate(max_bytes_per_s: int | None) -> None:
-    """Raises ``Unusable`` for a rate that cannot be kept to."""
+def _check_rate(max_bytes_per_s: int | None) -> None:
     if max_bytes_per_s is not None and not LEAST_BYTES_PER_S <= max_bytes_per_s <= MOST_BYTES_PER_S:
         raise errors.Unusable(f"max_bytes_per_s: it must be at least {LEAST_BYTES_PER_S}; null is no limit")
 
 
 def throttle(host: str, job_id: str, max_bytes_per_s: int | None, now: datetime) -> FlashThrottleRequested:
     """The wish that a job writes no faster. Raises ``Unusable``."""
-    check_rate(max_bytes_per_s)
+    _check_rate(max_bytes_per_s)
     return FlashThrottleRequested(timestamp=now, host=host, job_id=job_id, max_bytes_per_s=max_bytes_per_s)

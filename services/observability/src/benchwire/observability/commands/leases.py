@@ -1,4 +1,4 @@
-"""Leases: asked for, renewed, given back, and minded where somebody else has the board."""
+"""Leases: asked for, renewed, given back."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -101,24 +101,6 @@ def withdraw(newest: Event | None, lease_id: str, reason: str, now: datetime) ->
     if newest is None or isinstance(newest, LeaseWithdrawn):
         return None
     return LeaseWithdrawn(timestamp=now, lease_id=lease_id, reason=reason)
-
-
-def mind_lease(
-    *,
-    host: str,
-    device: str,
-    lease_id: str | None,
-    holder: str | None,
-    expires_at: str | None,
-    given: str | None,
-    now: str,
-) -> None:
-    """Raises ``DeviceTaken`` when somebody else has the board: a lease that has not run out, and that was not ``given``.
-
-    The board's host decides; this only spares the way there.
-    """
-    if lease_id is not None and expires_at is not None and expires_at > now and given != lease_id:
-        raise errors.DeviceTaken(host, device, holder or "", expires_at)
 
 
 def why_not(wish: Wish, taken: Sequence[tuple[str, str]], *, is_there: bool) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from benchwire.events.flash import FlashReported
 from benchwire.events.live import FlashProgress
-from benchwire.observability.wire.faces import (
+from benchwire.observability.wire.faces.reports import (
     OfReport,
     ReportCancelled,
     ReportCompleted,

@@ -1,7 +1,7 @@
 """SQL in, typed read models out. Every function takes the database of a reading thread, in one snapshot."""
 
 from benchwire.observability.queries.of_blueprints import blueprint, blueprints
-from benchwire.observability.queries.of_boards import board, devices, document, hosts, is_host, labels
+from benchwire.observability.queries.of_boards import board, devices, document, holder, hosts, is_host, labels
 from benchwire.observability.queries.of_captures import capture
 from benchwire.observability.queries.of_events import (
     Bounds,
@@ -111,6 +111,7 @@ __all__ = [
     "held_lease",
     "history",
     "hits",
+    "holder",
     "hosts",
     "is_full",
     "is_host",

@@ -6,17 +6,17 @@ import msgspec
 from sqlite_utils import Database
 
 from benchwire.observability.lease import Board
+from benchwire.observability.queries.of_flash import ACTIVE_JOBS
 from benchwire.observability.queries.rows import Row, rows
 
-_DEVICES = """
-SELECT d.*, h.up, f.flash_state,
-    (SELECT j.job_id FROM flash_jobs AS j WHERE j.device = d.device AND j.host = d.host AND j.status IN ('queued', 'flashing', 'paused',
-        'cancelling') ORDER BY j.status = 'queued', j.seq LIMIT 1) AS job_id,
-    (SELECT count(*) FROM flash_jobs AS j WHERE j.device = d.device AND j.host = d.host AND j.status IN ('queued', 'flashing', 'paused',
-        'cancelling')) AS open_jobs
+# With the words themselves: SQLite takes the index of open jobs only where the same list stands.
+_OPEN = f"flash_jobs AS j WHERE j.device = d.device AND j.host = d.host AND j.status IN {ACTIVE_JOBS}"
+_DEVICES = f"""
+SELECT d.*, h.up, f.flash_state, (SELECT j.job_id FROM {_OPEN} ORDER BY j.status = 'queued', j.seq LIMIT 1) AS job_id,
+    (SELECT count(*) FROM {_OPEN}) AS open_jobs
 FROM devices AS d LEFT JOIN hosts AS h ON h.host = d.host LEFT JOIN board_flashes AS f ON f.host = d.host AND f.device = d.device
 WHERE d.attached
-"""
+"""  # noqa: S608 - our own words
 
 
 def devices(
@@ -43,6 +43,12 @@ def labels(row: Row) -> dict[str, str]:
 def board(row: Row) -> Board:
     """A device as far as somebody may ask for it."""
     return Board(host=row["host"], device=row["device"], profile=row["profile"], labels=labels(row))
+
+
+def holder(row: Row, now: str) -> str | None:
+    """Who has a device for itself at that time."""
+    is_held = row["lease_id"] is not None and row["lease_expires_at"] > now
+    return row["holder"] if is_held else None
 
 
 def hosts(db: Database) -> list[Row]:

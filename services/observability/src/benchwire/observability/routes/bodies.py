@@ -1,13 +1,11 @@
 """Bodies that a route reads itself."""
 
 from collections.abc import AsyncGenerator
-from typing import Any
 
-from litestar import Request
 from litestar.exceptions import ClientException, InternalServerException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
-AnyRequest = Request[Any, Any, Any]
+from benchwire.observability.routes.params import AnyRequest
 
 
 async def pieces(request: AnyRequest) -> AsyncGenerator[bytes, None]:

@@ -3,8 +3,7 @@
 from functools import partial
 from typing import Annotated, Any
 
-from litestar import Request, get, post
-from litestar.connection import ASGIConnection
+from litestar import get, post
 from litestar.params import JSONBody, QueryParameter
 
 from benchwire.events.catalog import FLASH_AGENT
@@ -13,17 +12,15 @@ from benchwire.observability.boards import finding, hands
 from benchwire.observability.lab import Lab
 from benchwire.observability.lease import Wish
 from benchwire.observability.queries import Row
-from benchwire.observability.routes.params import Id, InState, Text, TheLab
+from benchwire.observability.routes.params import AnyRequest, Id, InState, Text, TheLab
 from benchwire.observability.session import iso
 from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire.devices import Identify, Power, Reset, device_view
 from benchwire.observability.wire.leasing import labels_of
-from benchwire.web.callers import Caller
 from benchwire.web.described import described
-from benchwire.web.scopes import CALLER
+from benchwire.web.scopes import name_of
 from benchwire.web.tokens import Scope
 
-AnyRequest = Request[Any, Any, Any]
 Labels = Annotated[
     list[str] | None, QueryParameter(name="label", description="like rack=2; may be given several times")
 ]
@@ -87,10 +84,9 @@ async def list_hosts(lab: TheLab) -> dict[str, Any]:
     }
 
 
-def by(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
-    """The name of the token that calls, where there are tokens."""
-    caller = connection.scope.get("state", {}).get(CALLER)
-    return caller.name if isinstance(caller, Caller) and caller.is_known else None
+async def _handled(lab: Lab, request: AnyRequest, row: Row, do: hands.Do, lease_id: str | None) -> dict[str, Any]:
+    await hands.handled(lab, row, do, lease_id=lease_id, by=name_of(request))
+    return {"ok": True, "device_id": row["device"], "host": row["host"]}
 
 
 @post(
@@ -104,9 +100,7 @@ async def reset_device(
     """Has the board's host pull its reset line: into its application (``run``), or into its boot loader (``download``)."""
     row = await finding.named(lab, device_id, host)
     asked = data or Reset()
-    do: hands.Do = "download" if asked.mode == "download" else "reset"
-    await hands.handled(lab, row, do, lease_id=asked.lease_id, by=by(request))
-    return {"ok": True, "device_id": row["device"], "host": row["host"]}
+    return await _handled(lab, request, row, "download" if asked.mode == "download" else "reset", asked.lease_id)
 
 
 @post(
@@ -119,8 +113,7 @@ async def power_device(
 ) -> dict[str, Any]:
     """Has the board's host switch its supply, where that is configured."""
     row = await finding.named(lab, device_id, host)
-    await hands.handled(lab, row, "power_on" if data.on else "power_off", lease_id=data.lease_id, by=by(request))
-    return {"ok": True, "device_id": row["device"], "host": row["host"]}
+    return await _handled(lab, request, row, "power_on" if data.on else "power_off", data.lease_id)
 
 
 @post(

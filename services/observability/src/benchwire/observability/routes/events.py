@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, post
+from litestar import Response, post
 from litestar.exceptions import ClientException
 
 from benchwire.events.event import token
@@ -15,7 +15,7 @@ from benchwire.observability.ingest import Tally
 from benchwire.observability.lab import Lab
 from benchwire.observability.lines import OF_ONE, Line, lines
 from benchwire.observability.routes.bodies import pieces, whole
-from benchwire.observability.routes.params import Id, TheLab
+from benchwire.observability.routes.params import AnyRequest, Id, TheLab
 from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire import sessions as wire
 from benchwire.web.described import described
@@ -24,8 +24,6 @@ from benchwire.web.errors import RETRY_AFTER_S
 _NDJSON = "application/x-ndjson"
 _JSON = "application/json"
 _OK = b'{"ok":true}'
-
-AnyRequest = Request[Any, Any, Any]
 
 
 @post(

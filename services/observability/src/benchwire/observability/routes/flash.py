@@ -6,21 +6,21 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any
 
-from litestar import Request, get, post
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.params import JSONBody, QueryParameter
 
-from benchwire.events.event import Artifact, token
+from benchwire.events.event import Artifact
 from benchwire.observability import commands, errors, queries
 from benchwire.observability.boards import flashing
 from benchwire.observability.boards.flashing import Uploaded
 from benchwire.observability.lab import Lab
 from benchwire.observability.queries import Row
 from benchwire.observability.routes.bodies import whole
-from benchwire.observability.routes.leases import made_id
-from benchwire.observability.routes.params import Before, Id, Limit, Text, TheLab
+from benchwire.observability.routes.calls import made_id
+from benchwire.observability.routes.params import AnyRequest, Before, Id, Limit, Text, TheLab
 from benchwire.observability.session import iso
 from benchwire.observability.settings import Settings
 from benchwire.observability.wire import answers, examples
@@ -30,7 +30,6 @@ from benchwire.web.described import described
 from benchwire.web.forms import MULTIPART, OVERHEAD_BYTES, Form, Kind, Part, received
 from benchwire.web.tokens import Scope
 
-AnyRequest = Request[Any, Any, Any]
 TheSettings = NamedDependency[Settings]
 _MOST_LEARNED_FROM = 100_000
 _LEARNED_FROM = 20_000
@@ -116,19 +115,14 @@ def _moment(name: str, text: str | None) -> datetime | None:
     return moment
 
 
-async def known(lab: Lab, job_id: str) -> Row:
-    """The flash job of that id. Raises ``JobUnknown``."""
-    return await flashing.known(lab, token(job_id, "job_id"))
-
-
 @get("/api/flash/jobs/{job_id:str}", opt=described(answers=answers.FlashJob))
 async def get_job(lab: TheLab, job_id: Id) -> dict[str, Any]:
     """One flash job."""
-    return wire.job_view(await known(lab, job_id))
+    return wire.job_view(await flashing.known(lab, job_id))
 
 
 async def _steerable(lab: Lab, job_id: str) -> Row:
-    job = await known(lab, job_id)
+    job = await flashing.known(lab, job_id)
     if job["status"] not in queries.ACTIVE_JOBS:
         raise errors.JobOver(job_id, job["status"])
     if job["outside"]:
@@ -145,7 +139,7 @@ async def throttle_job(lab: TheLab, job_id: Id, data: JSONBody[Throttle]) -> dic
     """Asks for a job to write no more than so many bytes a second; its host's answer comes as an event."""
     job = await _steerable(lab, job_id)
     await lab.write(commands.throttle(job["host"], job_id, data.max_bytes_per_s, lab.now()))
-    return {"jobId": job_id, "status": (await known(lab, job_id))["status"]}
+    return {"jobId": job_id, "status": (await flashing.known(lab, job_id))["status"]}
 
 
 @post(
@@ -159,7 +153,7 @@ async def steer_job(lab: TheLab, job_id: Id, wish: Id) -> dict[str, Any]:
         raise NotFoundException(f"a flash job can be asked to {', '.join(commands.STEERING)}")
     job = await _steerable(lab, job_id)
     await lab.write(commands.STEERING[wish](timestamp=lab.now(), host=job["host"], job_id=job_id))
-    return {"jobId": job_id, "status": (await known(lab, job_id))["status"]}
+    return {"jobId": job_id, "status": (await flashing.known(lab, job_id))["status"]}
 
 
 @post(
@@ -173,10 +167,11 @@ async def start_flash(lab: TheLab, request: AnyRequest, settings: TheSettings) -
 
     The firmware is one that the lab has (``artifact_id`` or ``document_id``), or comes along: ``multipart/form-data`` with a file, named
     ``file`` or ``firmware``, or several, each named like ``file@0x10000``; all else are text fields. What the body does not say may stand in
-    the query. Without a ``device_id``, a free board of that ``profile`` with those ``labels`` is taken, or the one whose jobs end first; none
-    that somebody has leased. Repeated with the same ``Idempotency-Key``, it is the same job.
+    the query. A field of a form or of the query that nobody knows is refused. Without a ``device_id``, a free board of that ``profile`` with
+    those ``labels`` is taken, or the one whose jobs end first; none that somebody has leased. Repeated with the same ``Idempotency-Key``, it
+    is the same job.
     """
-    job_id = made_id("job_", request.headers.get("idempotency-key"))
+    job_id = made_id("job_", request)
     said = of_fields(request.query_params.multi_items())
     if request.headers.get("content-type", "").lower().startswith(MULTIPART):
         async with _form(request, settings) as form:

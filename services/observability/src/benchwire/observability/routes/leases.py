@@ -1,51 +1,19 @@
 """Leases: having a board for oneself."""
 
-import asyncio
-import contextlib
-import hashlib
-import uuid
-from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from typing import Any
 
-from litestar import Request, Response, delete, get, post
-from litestar.params import JSONBody, QueryParameter
+from litestar import Response, delete, get, post
+from litestar.params import JSONBody
 
-from benchwire.events.event import token
 from benchwire.observability import commands, queries
 from benchwire.observability.boards import leasing
-from benchwire.observability.routes.params import Id, InState, Limit, Text, TheLab
+from benchwire.observability.routes.calls import leaving, made_id
+from benchwire.observability.routes.params import AnyRequest, Id, InState, Limit, Text, TheLab, Wait
 from benchwire.observability.session import iso
 from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire.leasing import AskLease, RenewLease, lease_view
 from benchwire.web.described import described
 from benchwire.web.tokens import Scope
-
-AnyRequest = Request[Any, Any, Any]
-Wait = Annotated[float, QueryParameter(ge=0, le=30)]
-
-
-def made_id(prefix: str, key: str | None) -> str:
-    """A new id; the same one again for a call that is repeated with its ``Idempotency-Key``."""
-    tail = uuid.uuid4().hex if key is None else hashlib.sha256(key.encode(errors="replace")).hexdigest()
-    return f"{prefix}{tail[:16]}"
-
-
-@contextlib.asynccontextmanager
-async def leaving(request: AnyRequest) -> AsyncGenerator[asyncio.Event, None]:
-    """An event that is set when the client of ``request``, whose body was read, has gone."""
-    left = asyncio.Event()
-
-    async def watch() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        left.set()
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield left
-    finally:
-        watching.cancel()
-        await asyncio.wait([watching])
 
 
 @post(
@@ -59,8 +27,7 @@ async def ask_lease(lab: TheLab, request: AnyRequest, data: JSONBody[AskLease]) 
     came free in time. A client that goes away while it waits has left the queue, unless its patience is longer than the call. Repeated with the
     same ``Idempotency-Key`` it is the same request.
     """
-    key = request.headers.get("idempotency-key")
-    lease_id = made_id("lease_", key)
+    lease_id = made_id("lease_", request)
     async with leaving(request) as left:
         found = await leasing.asked(lab, data, lease_id, event_id=f"{lease_id}-requested", left=left)
     return Response({"lease": lease_view(found)}, status_code=202 if found.state == queries.WAITING else 201)
@@ -81,7 +48,6 @@ async def list_leases(
 @get("/api/leases/{lease_id:str}", opt=described(answers=answers.OneLease))
 async def get_lease(lab: TheLab, request: AnyRequest, lease_id: Id, wait_s: Wait = 0.0) -> dict[str, Any]:
     """One lease; with ``wait_s`` as soon as it no longer waits."""
-    token(lease_id, "lease_id")
     async with leaving(request) as left:
         return {"lease": lease_view(await leasing.waited(lab, lease_id, wait_s, left=left))}
 
@@ -93,14 +59,12 @@ async def get_lease(lab: TheLab, request: AnyRequest, lease_id: Id, wait_s: Wait
 )
 async def renew_lease(lab: TheLab, lease_id: Id, data: JSONBody[RenewLease | None] = None) -> dict[str, Any]:
     """Holds a board for longer: ``for_s`` from now on, if that is later than until now."""
-    token(lease_id, "lease_id")
     return {"lease": lease_view(await leasing.renewed(lab, lease_id, (data or RenewLease()).for_s))}
 
 
 @delete("/api/leases/{lease_id:str}", status_code=200, opt=described(scope=Scope.CONTROL, answers=answers.OneLease))
 async def end_lease(lab: TheLab, lease_id: Id) -> dict[str, Any]:
     """Gives a board back, or leaves the queue; one that has ended stays as it is."""
-    token(lease_id, "lease_id")
     return {"lease": lease_view(await leasing.ended(lab, lease_id, commands.GIVEN_BACK))}
 
 

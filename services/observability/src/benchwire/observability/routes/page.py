@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 
-from benchwire.observability.routes.params import Id
+from benchwire.observability.routes.params import AnyRequest, Id
 from benchwire.observability.settings import VERSION, Settings
 from benchwire.web.described import described
 
@@ -29,8 +29,6 @@ _TYPES = {
 }
 # Asked for again at each load, and answered with 304 while it is the same: a new version is seen at once.
 _CACHING = {"Cache-Control": "no-cache"}
-
-AnyRequest = Request[Any, Any, Any]
 
 
 class _File(msgspec.Struct, frozen=True):

@@ -6,29 +6,25 @@ import msgspec
 from litestar import get, post, websocket
 from litestar.params import JSONBody, QueryParameter
 
-from benchwire.events.event import IllegalToken
-from benchwire.events.log import LogUnavailable
 from benchwire.events.patterns import Pattern
-from benchwire.events.projection import ProjectionBehind
 from benchwire.observability import errors
 from benchwire.observability.boards import finding, serial
 from benchwire.observability.feeds import SERIAL, of_device
 from benchwire.observability.lab import Lab
 from benchwire.observability.queries import Row
-from benchwire.observability.routes.devices import AnyRequest, by
-from benchwire.observability.routes.leases import Wait, leaving, made_id
-from benchwire.observability.routes.params import Id, Text, TheLab
-from benchwire.observability.wire import answers, examples
+from benchwire.observability.routes.calls import leaving, made_id
+from benchwire.observability.routes.params import AnyRequest, Id, Text, TheLab, Wait
+from benchwire.observability.wire import answers, examples, frames
 from benchwire.observability.wire import serial as wire
+from benchwire.observability.wire.faces.serial import SerialWrite
 from benchwire.web.described import described
 from benchwire.web.feed import Client, Socket
-from benchwire.web.scopes import lacking, may
+from benchwire.web.scopes import lacking, may, name_of
 from benchwire.web.sockets import fitting
 from benchwire.web.tokens import Scope
 
 NOT_FOUND = 4404
 _A_WRITE = 'a frame must be like {"type": "write", "text": "help", "end": "\\r\\n"}'
-_SAYABLE: tuple[type[Exception], ...] = (*errors.STATUS, LogUnavailable, ProjectionBehind, IllegalToken)
 
 MostLines = Annotated[int, QueryParameter(ge=1, le=1000)]
 
@@ -59,7 +55,7 @@ async def write_serial(
         raise errors.Unusable("text: give text, hex or base64 to send, or until to wait for")
     row = await finding.named(lab, device_id, host)
     after = 0 if pattern is None else await serial.here(lab)
-    written = await serial.written(lab, row, sent, lease_id=data.lease_id, by=by(request)) if sent else 0
+    written = await serial.written(lab, row, sent, lease_id=data.lease_id, by=name_of(request)) if sent else 0
     answer: dict[str, Any] = {"ok": True, "written": written, "matched": None, "line": None, "groups": [], "lines": []}
     if pattern is None:
         return answer
@@ -84,7 +80,7 @@ async def start_capture(
     tool's. Repeated with the same ``Idempotency-Key`` it is the same capture.
     """
     row = await finding.named(lab, device_id, host)
-    capture_id = made_id("cap_", request.headers.get("idempotency-key"))
+    capture_id = made_id("cap_", request)
     return {"capture": wire.capture_view(await serial.begun(lab, row, data, capture_id))}
 
 
@@ -124,9 +120,9 @@ async def device_serial(socket: Socket, lab: TheLab, device_id: Id) -> None:
     """What one board prints, from now on. With the scope ``control`` the client may send ``{"type": "write", "text": …}``."""
     try:
         row = await finding.named(lab, device_id, socket.query_params.get("host") or None)
-    except _SAYABLE as error:
+    except errors.SAYABLE as error:
         await socket.accept()
-        await socket.send_text(wire.refused_frame(str(error), lab.now()))
+        await socket.send_text(frames.refused(str(error), lab.now()))
         await socket.close(code=NOT_FOUND, reason=fitting(str(error)))
         return
 
@@ -136,24 +132,20 @@ async def device_serial(socket: Socket, lab: TheLab, device_id: Id) -> None:
     await lab.feed.attend(socket, of_device(row["host"], row["device"]), _from_now_on, on_text)
 
 
-class _Frame(wire.Sent, tag_field="type", tag="write"):
-    """What a client may send."""
-
-
 async def _written(lab: Lab, row: Row, text: str, socket: Socket) -> str:
     """Does what a frame says, and makes the frame that answers it."""
     if not may(socket, Scope.CONTROL):
-        return wire.refused_frame(lacking(Scope.CONTROL), lab.now())
+        return frames.refused(lacking(Scope.CONTROL), lab.now())
     try:
-        sent = msgspec.json.decode(text, type=_Frame)
+        sent = msgspec.json.decode(text, type=SerialWrite)
         data = sent.data()
         if not data:
             raise errors.Unusable(_A_WRITE)
-        written = await serial.written(lab, row, data, lease_id=sent.lease_id, by=by(socket))
+        written = await serial.written(lab, row, data, lease_id=sent.lease_id, by=name_of(socket))
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
-        return wire.refused_frame(_A_WRITE, lab.now())
-    except _SAYABLE as error:
-        return wire.refused_frame(str(error), lab.now())
+        return frames.refused(_A_WRITE, lab.now())
+    except errors.SAYABLE as error:
+        return frames.refused(str(error), lab.now())
     return wire.written_frame(row, written, lab.now())
 
 

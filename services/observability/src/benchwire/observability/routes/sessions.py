@@ -27,10 +27,7 @@ _FORGOTTEN_WITHIN_S = 60.0  # a session may have a million events
 async def known(lab: Lab, session_id: str) -> Session:
     """The session of that id. Raises ``SessionUnknown``."""
     token(session_id, "session_id")
-    found = await lab.read(lambda db: queries.session(db, session_id))
-    if found is None:
-        raise errors.SessionUnknown(session_id)
-    return found
+    return await lab.found(lambda db: queries.session(db, session_id), errors.SessionUnknown(session_id))
 
 
 @get("/sessions", opt=described(answers=answers.Sessions))

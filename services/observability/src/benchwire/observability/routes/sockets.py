@@ -8,8 +8,6 @@ from sqlite_utils import Database
 
 from benchwire.events import codec
 from benchwire.events.event import IllegalToken, token
-from benchwire.events.log import EventTooLarge, LogUnavailable
-from benchwire.events.projection import ProjectionBehind
 from benchwire.observability import errors, queries
 from benchwire.observability.boards.reports import OUTSIDE, Reporter, Reports
 from benchwire.observability.feeds import FLASH, SESSIONS, Feeds, of_job, of_session, of_task
@@ -19,6 +17,7 @@ from benchwire.observability.reading.replay import replayed
 from benchwire.observability.routes.params import Id, TheFeeds, TheLab, TheReports
 from benchwire.observability.routes.tasks import guide
 from benchwire.observability.wire import flash as flash_wire
+from benchwire.observability.wire import frames
 from benchwire.observability.wire import tasks as task_wire
 from benchwire.observability.wire.requests import Guide
 from benchwire.observability.wire.stream import place_of
@@ -27,8 +26,6 @@ from benchwire.web.scopes import lacking, may
 from benchwire.web.tokens import Scope
 
 NOT_FOUND = 4404
-
-_SAYABLE: tuple[type[Exception], ...] = (*errors.STATUS, LogUnavailable, EventTooLarge, ProjectionBehind, IllegalToken)
 
 First = tuple[int, list[str]]
 
@@ -112,7 +109,7 @@ async def _intervened(lab: Lab, task_id: str, text: str, socket: Socket) -> None
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
         detail = 'a frame must be like {"type": "INTERVENTION", "guidance": "use the second timer"}'
         await socket.send_text(task_wire.error_frame(task_id, detail))
-    except _SAYABLE as error:
+    except errors.SAYABLE as error:
         await socket.send_text(task_wire.error_frame(task_id, str(error)))
 
 
@@ -133,10 +130,10 @@ async def _flash(socket: Socket, lab: Lab, feeds: Feeds, reports: Reports, job_i
     async def on_text(text: str) -> None:
         refused = await reports.take(text, reporter) if may(socket, Scope.CONTROL) else lacking(Scope.CONTROL)
         if refused is not None:
-            await socket.send_text(flash_wire.refused_frame(refused, lab.now()))
+            await socket.send_text(frames.refused(refused, lab.now()))
 
     topic = FLASH if job_id is None else of_job(job_id)
-    await lab.feed.attend(socket, topic, greet, on_text, pong=lambda: flash_wire.pong(lab.now()))
+    await lab.feed.attend(socket, topic, greet, on_text, pong=lambda: frames.pong(lab.now()))
 
 
 def _standing(feeds: Feeds, job: Row) -> list[str]:

@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
-from litestar import Request, get
+from litestar import get
 from litestar.response import Stream
 from sqlite_utils import Database
 
@@ -13,7 +12,7 @@ from benchwire.observability import errors, queries
 from benchwire.observability.feeds import of_stream
 from benchwire.observability.lab import Lab
 from benchwire.observability.reading.replay import Stretch, standing, stretch
-from benchwire.observability.routes.params import Id, Text, TheLab
+from benchwire.observability.routes.params import AnyRequest, Id, Text, TheLab
 from benchwire.observability.wire import stream as wire
 from benchwire.observability.wire.stream import Place
 from benchwire.web.described import described
@@ -27,7 +26,7 @@ _RETRY_MS = 2000
     media_type=wire.MEDIA_TYPE,
     opt=described(answers={"type": "string"}, sends=wire.MEDIA_TYPE),
 )
-async def stream_session(lab: TheLab, session_id: Id, request: Request[Any, Any, Any], since: Text = None) -> Stream:
+async def stream_session(lab: TheLab, session_id: Id, request: AnyRequest, since: Text = None) -> Stream:
     """What happens in a session, as it happens, until it is deleted.
 
     With ``Last-Event-ID``, which browsers send by themselves, or ``?since=``, it begins with what came after that; otherwise with an

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from litestar import Request, delete, get, post
+from litestar import delete, get, post
 from litestar.params import JSONBody
 from litestar.response import Stream
 
@@ -13,7 +13,7 @@ from benchwire.events.event import token
 from benchwire.observability import commands, errors, logs, queries
 from benchwire.observability.lab import Lab
 from benchwire.observability.queries import TaskView
-from benchwire.observability.routes.params import Id, TheLab
+from benchwire.observability.routes.params import AnyRequest, Id, TheLab
 from benchwire.observability.session import iso
 from benchwire.observability.stopping import ending
 from benchwire.observability.task import Task
@@ -27,14 +27,11 @@ from benchwire.web.tokens import Scope
 async def known(lab: Lab, task_id: str) -> TaskView:
     """The task of that id. Raises ``TaskUnknown``."""
     token(task_id, "task_id")
-    found = await lab.read(lambda db: queries.task(db, task_id))
-    if found is None:
-        raise errors.TaskUnknown(task_id)
-    return found
+    return await lab.found(lambda db: queries.task(db, task_id), errors.TaskUnknown(task_id))
 
 
 @post("/tasks", status_code=200, opt=described(example=examples.TASK))
-async def start_task(lab: TheLab, request: Request[Any, Any, Any], data: JSONBody[StartTask]) -> wire.TaskStarted:
+async def start_task(lab: TheLab, request: AnyRequest, data: JSONBody[StartTask]) -> wire.TaskStarted:
     """Asks the agent runners for firmware."""
     task_id = f"task-{uuid.uuid4().hex[:16]}"
     await lab.write(commands.start_task(data, task_id, lab.now()))

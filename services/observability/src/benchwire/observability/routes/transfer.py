@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
 
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.exceptions import InternalServerException, MethodNotAllowedException
 from litestar.params import JSONBody, QueryParameter
 from litestar.response import Stream
@@ -14,7 +14,7 @@ from benchwire.observability import errors, queries
 from benchwire.observability.lab import Lab
 from benchwire.observability.lines import lines
 from benchwire.observability.queries import Changed
-from benchwire.observability.routes.params import Id, Text, TheLab
+from benchwire.observability.routes.params import AnyRequest, Id, Text, TheLab
 from benchwire.observability.transfer import forking
 from benchwire.observability.transfer.exporting import exported
 from benchwire.observability.transfer.importing import MAX_LINE_BYTES, Import, Tally
@@ -65,7 +65,7 @@ def _plain(session_id: str) -> str:
 )
 async def import_sessions(
     lab: TheLab,
-    request: Request[Any, Any, Any],
+    request: AnyRequest,
     session_id: Id,
     *,
     as_session: Annotated[str | None, QueryParameter(name="session_id")] = None,

@@ -8,9 +8,8 @@ What a session or task still holds of boards when it has ended, however it ended
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 
 from benchwire.events.catalog import AGENT
 from benchwire.events.log import Contended, LogUnavailable
@@ -18,6 +17,7 @@ from benchwire.events.projection import ProjectionBehind
 from benchwire.observability import commands, queries
 from benchwire.observability.boards import leasing
 from benchwire.observability.lab import Lab
+from benchwire.observability.looking import looked_after
 from benchwire.observability.queries import Held, Row
 from benchwire.observability.stopping import ending
 
@@ -30,29 +30,14 @@ ASKED_TO_END_S = 5.0
 class Orphans:
     """Looks who holds what, and for how long its holder has been gone; ``after_s`` is the time of grace."""
 
-    def __init__(self, lab: Lab, *, after_s: float, look_every_s: float = LOOK_EVERY_S) -> None:
+    def __init__(self, lab: Lab, *, after_s: float) -> None:
         self._lab = lab
         self._after_s = after_s
-        self._look_every_s = look_every_s
         self._gone_since: dict[tuple[str, str, str], float] = {}
 
-    @contextlib.asynccontextmanager
-    async def watched(self) -> AsyncGenerator[None, None]:
+    def watched(self) -> AbstractAsyncContextManager[None]:
         """Looks after them for the time of the context."""
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self._watch())
-            try:
-                yield
-            finally:
-                watching.cancel()
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(self._look_every_s)
-            try:
-                await self._look()
-            except Exception:
-                log.exception("what gone runners left is looked at again later")
+        return looked_after(self._look, every_s=LOOK_EVERY_S, what="what gone runners left")
 
     async def _look(self) -> None:
         for lease in await self._lab.read(queries.leases_left):

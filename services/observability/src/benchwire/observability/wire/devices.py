@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from benchwire.observability.queries import Row, labels
+from benchwire.observability.queries import Row, holder, labels
 
 _MARKED = ("partial", "complete_unverified")
 
@@ -35,8 +35,8 @@ def device_view(row: Row, *, host_is_up: bool | None, now: str) -> dict[str, Any
     ``needs_flash`` says that a job broke off: nobody knows that what its flash holds is what somebody wanted there.
     """
     lease = None
-    if row["lease_id"] is not None and row["lease_expires_at"] > now:
-        lease = {"lease_id": row["lease_id"], "holder": row["holder"], "expires_at": row["lease_expires_at"]}
+    if (who := holder(row, now)) is not None:
+        lease = {"lease_id": row["lease_id"], "holder": who, "expires_at": row["lease_expires_at"]}
     state = "offline" if host_is_up is False else "busy" if row["job_id"] else "leased" if lease else "available"
     return {
         "device_id": row["device"],

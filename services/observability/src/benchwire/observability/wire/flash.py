@@ -1,9 +1,7 @@
-"""Flash jobs and serial lines as clients know them: camelCase, milliseconds since the epoch."""
+"""Flash jobs as clients know them: camelCase, milliseconds since the epoch."""
 
 from datetime import UTC, datetime
 from typing import Any
-
-import msgspec
 
 from benchwire.events.flash import (
     FlashCancelled,
@@ -21,17 +19,13 @@ from benchwire.events.flash import (
 )
 from benchwire.events.live import FlashProgress
 from benchwire.observability.queries import Learned, Row
+from benchwire.observability.wire.frames import encoded, milliseconds
 
 # Nothing is on the board before writing. All is there when it is verified, and that counts only once the tool has said so.
 _BEFORE = ("connecting", "erasing", "queued")
 _VERIFYING = "verifying"
 _VERIFIED = "resetting"
 _NEARLY = 99.9
-
-
-def milliseconds(moment: datetime) -> int:
-    """A time as these frames carry it."""
-    return int(moment.timestamp() * 1000)
 
 
 def fact_frame(event: FlashEvent) -> str | None:
@@ -124,37 +118,25 @@ def progress_frame(sample: FlashProgress, total_bytes: int, progress: float) -> 
 
 def standing_frames(job: Row) -> list[str]:
     """What a client that comes now has to be told of a job that has not ended."""
-    now = datetime.now(UTC)
-    told = {"jobId": job["job_id"], "deviceId": job["device"], "host": job["host"], "timestamp": milliseconds(now)}
     if job["status"] == "queued" or job["started_at"] is None:
-        return [_encoded({"type": "flash_queued", **told, "stage": "queued", "totalBytes": job["total_bytes"]})]
-    started = {"type": "flash_started", **told, "stage": "Initializing", "totalBytes": job["total_bytes"]}
-    return [_encoded({**started, "attempt": job["attempt"]})]
+        return [_standing("flash_queued", job, stage="queued", totalBytes=job["total_bytes"])]
+    more = {"stage": "Initializing", "totalBytes": job["total_bytes"], "attempt": job["attempt"]}
+    return [_standing("flash_started", job, **more)]
 
 
 def paused_frame(job: Row) -> str:
     """That a job holds."""
-    told = {"jobId": job["job_id"], "deviceId": job["device"], "host": job["host"]}
-    return _encoded({"type": "flash_paused", **told, "timestamp": milliseconds(datetime.now(UTC))})
+    return _standing("flash_paused", job)
 
 
-def pong(now: datetime) -> str:
-    """The answer to a ping."""
-    return _encoded({"type": "pong", "timestamp": milliseconds(now)})
-
-
-def refused_frame(detail: str, now: datetime) -> str:
-    """What a client sent and what is not taken from it."""
-    return _encoded({"type": "error", "error": detail, "timestamp": milliseconds(now)})
+def _standing(kind: str, job: Row, **more: Any) -> str:
+    told = {"type": kind, "jobId": job["job_id"], "deviceId": job["device"], "host": job["host"]}
+    return encoded({**told, "timestamp": milliseconds(datetime.now(UTC)), **more})
 
 
 def _frame(kind: str, event: Any, **more: Any) -> str:
     told = {"type": kind, "jobId": event.job_id, "deviceId": event.device, "host": event.host}
-    return _encoded({**told, **more, "timestamp": milliseconds(event.timestamp)})
-
-
-def _encoded(frame: dict[str, Any]) -> str:
-    return msgspec.json.encode(frame).decode()
+    return encoded({**told, **more, "timestamp": milliseconds(event.timestamp)})
 
 
 def job_view(job: Row) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from benchwire.observability.wire.leasing import labels_of
 
 _OPTION = "options."
 _LABELS = ("label", "labels")
-_SPELLED_OTHERWISE = {"deviceId": "device_id", "artifactId": "artifact_id", "documentId": "document_id"}
 _AS_JSON = ("options", "parts")
 
 
@@ -93,7 +92,8 @@ def of_json(body: bytes) -> StartFlash:
 def of_fields(pairs: Iterable[tuple[str, str]]) -> StartFlash:
     """What the text fields of a form, or a query, ask for: ``label=rack=2`` and ``options.erase=chip`` among them.
 
-    Empty ones count as left out, unknown ones are passed over. Raises ``Unusable`` and ``msgspec.MsgspecError``.
+    Empty ones count as left out. Raises ``Unusable``, also for one that nobody knows: a job without what was meant by it would flash
+    otherwise than was asked. Raises ``msgspec.MsgspecError``.
     """
     found: dict[str, Any] = {}
     options: dict[str, str] = {}
@@ -108,12 +108,22 @@ def of_fields(pairs: Iterable[tuple[str, str]]) -> StartFlash:
         elif name in _AS_JSON:
             found[name] = _json(name, value)
         else:
-            found[_SPELLED_OTHERWISE.get(name, name)] = value
+            found[name] = value
     if labels:
         found["labels"] = labels_of(labels)
-    if options:
+    if options or "options" in found:
         found["options"] = {**_object(found.get("options", {})), **options}
+        _check_names(found["options"], FlashOptions, _OPTION)
+    _check_names(found, StartFlash)
     return msgspec.convert(found, StartFlash, strict=False)
+
+
+def _check_names(given: Iterable[str], kind: type[msgspec.Struct], prefix: str = "") -> None:
+    fields = msgspec.structs.fields(kind)
+    for name in given:
+        if name not in {one.encode_name for one in fields}:
+            known = ", ".join(prefix + one.name for one in fields if one.name == one.encode_name)
+            raise Unusable(f"{prefix}{name[:60]}: there is no such field; there are {known}")
 
 
 def _json(name: str, value: str) -> Any:

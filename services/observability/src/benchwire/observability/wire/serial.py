@@ -12,7 +12,7 @@ from benchwire.events.live import SerialLine
 from benchwire.events.serial import LARGEST_CAPTURE_BYTES, LONGEST_CAPTURE_S
 from benchwire.observability.errors import Unusable
 from benchwire.observability.queries import Row
-from benchwire.observability.wire.flash import milliseconds
+from benchwire.observability.wire.frames import encoded, milliseconds
 
 MOST_BYTES = 64 << 10  # of one write; the flash agent's limit
 
@@ -72,7 +72,7 @@ class StartCapture(msgspec.Struct, kw_only=True):
 def serial_frame(sample: SerialLine) -> str:
     """A line that a board printed."""
     place = {"type": "serial_line", "deviceId": sample.device, "host": sample.host}
-    return _encoded({**place, **line_view(sample)})
+    return encoded({**place, **line_view(sample)})
 
 
 def line_view(sample: SerialLine) -> dict[str, Any]:
@@ -90,16 +90,7 @@ def line_view(sample: SerialLine) -> dict[str, Any]:
 def written_frame(row: Row, written: int, now: datetime) -> str:
     """So many bytes were sent to the board."""
     told = {"type": "written", "deviceId": row["device"], "host": row["host"], "written": written}
-    return _encoded({**told, "timestamp": milliseconds(now)})
-
-
-def refused_frame(detail: str, now: datetime) -> str:
-    """What a client sent and what is not taken from it."""
-    return _encoded({"type": "error", "error": detail, "timestamp": milliseconds(now)})
-
-
-def _encoded(frame: dict[str, Any]) -> str:
-    return msgspec.json.encode(frame).decode()
+    return encoded({**told, "timestamp": milliseconds(now)})
 
 
 def capture_view(row: Row) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchwire.observability.prices import Prices
+from benchwire.events.prices import Prices
 from benchwire.observability.projection.usage import COUNTS
 from benchwire.observability.queries import Counted
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from benchwire.events.prices import Price, Prices, read
 from benchwire.events.settings import InvalidSettings
-from benchwire.observability.prices import Price, Prices, read
 
 TOKENS = {"input_tokens": 1, "output_tokens": 10, "cache_creation_input_tokens": 100, "cache_read_input_tokens": 1000}
 

@@ -2,19 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from benchwire.events import nats_server
 from benchwire.events.log import Log
-from benchwire.observability.main import observe
-from benchwire.observability.settings import Settings
-from benchwire.web.testing import running
+from benchwire.web.testing import refused
 
 AGENT = {
     "name", "description", "system_prompt", "mcp_servers", "skills", "tags", "status", "created_at", "modified_at"
@@ -31,23 +26,6 @@ FULL: dict[str, Any] = {
     "tags": ["hardware", "esp32"],
     "status": "active",
 }
-
-
-@pytest.fixture
-async def client(nats: nats_server.Server, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    own = Settings(nats_url=nats.url, data=tmp_path / "data", observability_port=0)
-    async with (
-        running(lambda ready: observe(own, on_ready=ready)) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20.0) as client,
-    ):
-        yield client
-
-
-def assert_refused(answer: httpx.Response, status: int, *words: str) -> None:
-    body = answer.json()
-    assert (answer.status_code, body["status_code"]) == (status, status), body
-    for word in words:
-        assert word in body["detail"]
 
 
 async def test_an_agent_is_created_and_shown_as_it_was_given(client: httpx.AsyncClient) -> None:
@@ -87,7 +65,7 @@ async def test_of_many_who_create_one_name_exactly_one_does(client: httpx.AsyncC
     (winner,) = [answer.json() for answer in answers if answer.status_code == 201]
     assert (await client.get("/agents/one")).json() == winner
     assert len([one async for one in log.read(["bench.blueprint.>"])]) == 1
-    assert_refused(await client.post("/agents", json={"name": "one"}), 409, "one")
+    refused(await client.post("/agents", json={"name": "one"}), 409, "one")
 
 
 async def test_a_change_keeps_the_rest_and_null_clears(client: httpx.AsyncClient) -> None:
@@ -118,17 +96,17 @@ async def test_the_status_has_a_path_of_its_own(client: httpx.AsyncClient) -> No
     await client.post("/agents", json={"name": "one"})
     answer = await client.patch("/agents/one/status", json={"status": "inactive"})
     assert (answer.status_code, answer.json()["status"]) == (200, "inactive")
-    assert_refused(await client.patch("/agents/one/status", json={"status": "asleep"}), 400, "status")
-    assert_refused(await client.patch("/agents/two/status", json={"status": "active"}), 404, "two")
+    refused(await client.patch("/agents/one/status", json={"status": "asleep"}), 400, "status")
+    refused(await client.patch("/agents/two/status", json={"status": "active"}), 404, "two")
 
 
 async def test_a_deleted_agent_is_gone_and_its_name_is_free(client: httpx.AsyncClient) -> None:
     made = (await client.post("/agents", json=FULL)).json()
     answer = await client.delete("/agents/fixer-2")
     assert (answer.status_code, answer.content) == (204, b"")
-    assert_refused(await client.get("/agents/fixer-2"), 404, "fixer-2")
-    assert_refused(await client.delete("/agents/fixer-2"), 404)
-    assert_refused(await client.patch("/agents/fixer-2", json={"tags": []}), 404)
+    refused(await client.get("/agents/fixer-2"), 404, "fixer-2")
+    refused(await client.delete("/agents/fixer-2"), 404)
+    refused(await client.patch("/agents/fixer-2", json={"tags": []}), 404)
     again = (await client.post("/agents", json={"name": "fixer-2"})).json()
     assert again["created_at"] > made["created_at"]
     assert again["system_prompt"] is None
@@ -158,10 +136,10 @@ async def test_what_cannot_be_an_agent_is_refused_by_its_field(
     outside_observability: str, body: Any, words: str
 ) -> None:
     async with httpx.AsyncClient(base_url=outside_observability, timeout=20.0, trust_env=False) as client:
-        assert_refused(await client.post("/agents", json=body), 400, words)
+        refused(await client.post("/agents", json=body), 400, words)
         if isinstance(body, dict) and "name" in body and body["name"] == "a":
             await client.post("/agents", json={"name": "a"})
-            assert_refused(await client.patch("/agents/a", json=body), 400, words)
+            refused(await client.patch("/agents/a", json=body), 400, words)
 
 
 async def test_no_secret_of_a_refused_agent_is_in_the_log(client: httpx.AsyncClient, log: Log) -> None:
@@ -169,7 +147,7 @@ async def test_no_secret_of_a_refused_agent_is_in_the_log(client: httpx.AsyncCli
         "name": "a",
         "mcp_servers": {"s": {"type": "http", "url": "https://h", "headers": {"Authorization": "Bearer abc"}}},
     }
-    assert_refused(await client.post("/agents", json=body), 400, "mcp_servers.s.headers.Authorization")
+    refused(await client.post("/agents", json=body), 400, "mcp_servers.s.headers.Authorization")
     assert [one async for one in log.read(["bench.>"])] == []
 
 
@@ -197,9 +175,9 @@ async def test_agents_are_told_on_the_socket_as_facts(client: httpx.AsyncClient)
 
 async def test_a_run_can_be_asked_of_an_agent_that_is_there_and_active(client: httpx.AsyncClient) -> None:
     asked = {"session_id": "s", "session_name": "S", "prompt": "do it", "agent_name": "one"}
-    assert_refused(await client.post("/sessions", json=asked), 400, "agent_name", "one", "GET /agents")
+    refused(await client.post("/sessions", json=asked), 400, "agent_name", "one", "GET /agents")
     await client.post("/agents", json={"name": "one", "status": "inactive"})
-    assert_refused(await client.post("/sessions", json=asked), 400, "agent_name", "inactive")
+    refused(await client.post("/sessions", json=asked), 400, "agent_name", "inactive")
     assert (await client.get("/sessions/s")).status_code == 404
     await client.patch("/agents/one/status", json={"status": "active"})
     assert (await client.post("/sessions", json=asked)).json()["session"]["agent_name"] == "one"
