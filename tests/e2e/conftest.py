@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchwire.deploy import lab_file
+from benchwire.events import child
 
 _START_S = 90.0
 
@@ -50,7 +51,7 @@ def lab_data(tmp_path_factory: pytest.TempPathFactory, quiet_environment: dict[s
         "stm32f405",
         *ports,
     ]
-    with subprocess.Popen(argv, env=quiet_environment, stdout=subprocess.DEVNULL) as up:
+    with subprocess.Popen(child.dying_with_owner(argv), env=quiet_environment, stdout=subprocess.DEVNULL) as up:
         try:
             end = time.monotonic() + _START_S
             while lab_file.read(data) is None:

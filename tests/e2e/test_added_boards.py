@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from benchwire.boards import rp2040, uf2
+from benchwire.events import child
 
 WITHIN_S = 60.0
 
@@ -23,7 +24,7 @@ def benchwire(lab_data: Path, quiet_environment: dict[str, str]) -> Callable[...
 
     def run(*argv: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "benchwire.deploy", *argv],
+            child.dying_with_owner([sys.executable, "-m", "benchwire.deploy", *argv]),
             env={**quiet_environment, "BENCHWIRE_DATA": str(lab_data)}, text=True, capture_output=True, timeout=90, check=False,
         )  # fmt: skip
 

@@ -36,7 +36,7 @@ class Started:
         self.temporary = temporary
         ports = {f"BENCHWIRE_{name}_PORT": "0" for name in ("OBSERVABILITY", "DOCUMENTS", "NATS")}
         self.process = subprocess.Popen(
-            [*_DEMO, *options],
+            child.dying_with_owner([*_DEMO, *options]),
             env=ports | environment | {_MARK: self.mark, "TMPDIR": str(temporary)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

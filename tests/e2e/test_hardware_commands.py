@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
 from benchwire.boards import profile as profiles
 from benchwire.deploy import lab_file
 from benchwire.deploy.app import app
+from benchwire.events import child
 
 BOARD = "stm32f405-1"
 SOURCE = """
@@ -52,14 +54,24 @@ class Shell:
         self.cwd = cwd
 
     def start(self, *argv: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", *argv]
         return subprocess.Popen(
-            [sys.executable, "-m", *argv], env=self.environment, cwd=self.cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )  # fmt: skip
+            child.dying_with_owner(command),
+            env=self.environment,
+            cwd=self.cwd,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         with self.start(*argv) as process:
             out, err = process.communicate(timeout=90)
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
+
+    def listeners(self) -> int:
+        """How many are connected to the lab, to hear what happens."""
+        return int(httpx.get(f"{self.environment['BENCHWIRE_URL']}/health", trust_env=False).json()["clients"])
 
     def benchwire(self, *argv: str) -> Result:
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
@@ -79,8 +91,9 @@ def firmware(tmp_path: Path) -> Path:
     elf, image = tmp_path / "app.elf", tmp_path / "app.bin"
     linker = str(profiles.ROOT / profile.linker_script)
     argv = profile.compile_argv(sources, include=str(profiles.ROOT / "common"), linker_script=linker, output=str(elf))
-    subprocess.run(argv, check=True, capture_output=True)
-    subprocess.run([profile.compiler.objcopy, "-O", "binary", str(elf), str(image)], check=True)
+    subprocess.run(child.dying_with_owner(argv), check=True, capture_output=True)
+    convert = [profile.compiler.objcopy, "-O", "binary", str(elf), str(image)]
+    subprocess.run(child.dying_with_owner(convert), check=True)
     return image
 
 
@@ -90,7 +103,9 @@ def test_a_board_is_found_flashed_and_heard(shell: Shell, firmware: Path) -> Non
     assert BOARD in shell.benchwire("devices", "--profile", "stm32f405").stdout
     assert BOARD not in shell.benchwire("devices", "--label", "rack=2").stdout
 
+    others = shell.listeners()
     with shell.start("benchwire.deploy", "monitor", BOARD, "--until", "^READY", "--timeout", "60") as monitor:
+        _until(lambda: shell.listeners() > others)
         flashed = shell.run("benchwire.deploy", "flash", str(firmware), "--device", BOARD)
         assert flashed.returncode == 0, flashed.stderr
         assert "verified by" in flashed.stdout
@@ -119,7 +134,7 @@ def test_what_cannot_be_flashed_is_said(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_a_lease_keeps_others_out_and_its_queue_is_in_order(shell: Shell, firmware: Path) -> None:
-    taken = shell.benchwire("lease", "take", "--device", BOARD, "--holder", "ann", "--for", "60")
+    taken = shell.benchwire("lease", "take", "--device", BOARD, "--holder", "ann", "--for", "300", "--wait", "30")
     assert taken.exit_code == 0, taken.stderr
     lease = taken.stdout.strip()
     kept_out = shell.benchwire("flash", str(firmware), "--device", BOARD)
@@ -193,7 +208,7 @@ def test_a_labs_own_tests_run_on_its_boards(shell: Shell, firmware: Path) -> Non
         "--benchwire-missing",
         "skip",
         "--benchwire-patience",
-        "2",
+        "5",
         "-rs",
         ".",
     )

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from benchwire.deploy import lab_file
+from benchwire.events import child
 
 _RUN = [sys.executable, "-m", "benchwire.deploy", "run"]
 _SCRIPTED = resources.files("benchwire.deploy.scripted")
@@ -36,7 +37,9 @@ def told(quiet_environment: dict[str, str], lab_data: Path) -> dict[str, str]:
 
 def run(environment: dict[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     argv = [*_RUN, "--board", "stm32f405", *map(str, arguments)]
-    return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(
+        child.dying_with_owner(argv), env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
 
 
 def test_sources_are_built_simulated_flashed_and_heard(told: dict[str, str], sources: Path) -> None:
@@ -82,7 +85,9 @@ def test_a_task_that_takes_too_long_is_cancelled(told: dict[str, str], lab_data:
 
 def test_an_interrupted_run_leaves_no_task_behind(told: dict[str, str], lab_data: Path, sources: Path) -> None:
     argv = [*_RUN, "--board", "stm32f405", str(sources), "--no-deploy", "--assert", "NEVER PRINTED"]
-    with subprocess.Popen(argv, env=told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        child.dying_with_owner(argv), env=told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         task_id = process.stdout.readline().split()[0]
         os.kill(process.pid, signal.SIGINT)

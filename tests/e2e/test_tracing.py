@@ -15,7 +15,7 @@ import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from benchwire.deploy import lab_file
-from benchwire.events import codec
+from benchwire.events import child, codec
 from benchwire.events.bus import connected
 from benchwire.events.event import Event
 from benchwire.events.settings import NatsSettings
@@ -79,9 +79,8 @@ def traced_lab(directory: Path, environment: dict[str, str], endpoint: str) -> I
     data = directory / "data"
     ports = ("--observability-port", "0", "--documents-port", "0", "--nats-port", "0")
     argv = [sys.executable, "-m", "benchwire.deploy", "up", "--data", str(data), "--host", "bench"]
-    with subprocess.Popen(
-        [*argv, "--virtual", "stm32f405", *ports], env=environment | exporting, stdout=subprocess.DEVNULL
-    ) as up:
+    argv += ["--virtual", "stm32f405", *ports]
+    with subprocess.Popen(child.dying_with_owner(argv), env=environment | exporting, stdout=subprocess.DEVNULL) as up:
         try:
             eventually(lambda: lab_file.read(data) is not None or up.poll() is not None, "the lab to be up")
             assert up.poll() is None, "the lab did not start"

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from benchwire.deploy import lab_file
+from benchwire.events import child
 
 
 @pytest.fixture
@@ -27,7 +28,9 @@ def told(quiet_environment: dict[str, str], lab_data: Path) -> dict[str, str]:
 
 def benchwire(environment: dict[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "benchwire.deploy", *map(str, arguments)]
-    return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(
+        child.dying_with_owner(argv), env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
 
 
 def over(lab: httpx.Client, session_id: str) -> dict[str, Any]:

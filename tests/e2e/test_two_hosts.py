@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -28,6 +27,7 @@ from benchwire.events.task import NodeSucceeded, TaskClaimed, TaskFailed, TaskFi
 from benchwire.events.testing.eventually import eventually
 from benchwire.flash_agent import projection as of_flash_agent
 from benchwire.observability import projection as of_observability
+from benchwire.web.testing import free_ports
 
 TOOLS = ("arm-none-eabi-gcc", "riscv64-unknown-elf-gcc", "qemu-system-arm", "setpriv")
 MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
@@ -55,7 +55,7 @@ class Lab:
         self.directory = directory
         self.nats_url = nats_url
         self.bus = bus
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self.started: dict[str, Process] = {}
         self._stack = stack
 
@@ -95,11 +95,6 @@ class Lab:
         """What any part logged as an error."""
         logs = sorted(self.directory.glob("*.log"))
         return [f"{log.name}: {line}" for log in logs for line in log.read_text().splitlines() if " ERROR " in line]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture
@@ -143,7 +138,7 @@ async def test_a_task_over_two_hosts_whose_runner_is_killed_is_brought_to_its_en
     await eventually(complete, within_s=40, what="two hosts with their boards, and two runners")
     answer = await http.post("/tasks", json={"kind": "firmware", "prompt": "", "nodes": NODES})
     assert answer.status_code == 200, answer.text
-    first = await lab.first(TaskClaimed, within_s=10)
+    first = await lab.first(TaskClaimed, within_s=30)
     await lab.first(FlashStarted, within_s=20)
     lab.started[first.runner].kill()
 

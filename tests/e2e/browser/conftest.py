@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import shutil
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from benchwire.events.settings import NatsSettings
 from benchwire.observability.main import observe
 from benchwire.observability.settings import Settings
 from benchwire.web.origins import page_origins
-from benchwire.web.testing import running
+from benchwire.web.testing import free_ports, running
 
 _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _ARGUMENTS = [
@@ -77,15 +76,14 @@ def lab_log(lab_bus: Bus) -> Log:
 
 
 @pytest.fixture(scope="session")
-def ports() -> tuple[int, int]:
+def ports() -> list[int]:
     """Of observability and of documents; each has to know the other's before it starts."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        return int(one.getsockname()[1]), int(other.getsockname()[1])
+    return free_ports(2)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def client(
-    lab_nats: nats_server.Server, ports: tuple[int, int], tmp_path_factory: pytest.TempPathFactory
+    lab_nats: nats_server.Server, ports: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Observability, as a client calls it."""
     settings = Settings(
@@ -103,7 +101,7 @@ async def client(
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def documents(
-    lab_nats: nats_server.Server, ports: tuple[int, int], tmp_path_factory: pytest.TempPathFactory
+    lab_nats: nats_server.Server, ports: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The document store, as a client calls it."""
     data = tmp_path_factory.mktemp("documents")

@@ -10,6 +10,7 @@ from playwright.async_api import Page, expect
 
 from benchwire.events.log import Log
 from benchwire.events.session import ModelUsed
+from benchwire.events.testing.eventually import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -295,6 +296,12 @@ async def test_usage_is_summed_up_by_day_and_by_model(page: Page, client: httpx.
         await lab_log.append(
             ModelUsed(timestamp=START, session_id="usage-1", model=model, input_tokens=tokens, output_tokens=5)
         )
+
+    async def counted() -> bool:
+        answer = await client.get("/sessions/usage-1/usage")
+        return answer.status_code == 200 and answer.json()["total"]["calls"] == 2
+
+    await eventually(counted, what="both calls to be counted")
     await page.goto("/#/usage")
     await expect(page.locator("tbody tr")).to_have_count(1)
     await page.get_by_role("button", name="by model").click()

@@ -22,6 +22,7 @@ from benchwire.events.task import (
     TaskPlanned,
     TaskRequested,
 )
+from benchwire.events.testing.eventually import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -72,6 +73,11 @@ async def test_a_task_is_guided_and_cancelled(page: Page, client: httpx.AsyncCli
         NodeSimulated(timestamp=AT, task_id=task_id, node_id="stm32", iteration=1, ok=False, outcome="passed", output=HOSTILE, assertions=asserted),
     ):  # fmt: skip
         await lab_log.append(event)
+
+    async def shown() -> bool:
+        return (await client.get(f"/tasks/{task_id}")).status_code == 200
+
+    await eventually(shown, what="the task to be shown")
     await page.goto(f"/#/tasks/{task_id}")
     await expect(page.locator(".assertions .failed")).to_contain_text(HOSTILE)
     await expect(page.locator(".console")).to_contain_text(HOSTILE)

@@ -21,6 +21,7 @@ from benchwire.deploy.board.profiles import NotVirtual
 from benchwire.deploy.lab import Lab
 from benchwire.deploy.settings import Settings
 from benchwire.deploy.supervisor import Change, running
+from benchwire.events import child
 from benchwire.events.testing.eventually import eventually
 
 Result = TypeVar("Result")
@@ -139,7 +140,7 @@ async def test_the_commands_print_what_a_person_or_a_program_needs(lab: Lab, dat
     async def command(*words: str) -> tuple[int | None, str, str]:
         argv = [sys.executable, "-m", "benchwire.deploy", "board", *words, "--data", str(data)]
         process = await asyncio.create_subprocess_exec(
-            *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *child.dying_with_owner(argv), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
         out, error = await process.communicate()
         return process.returncode, out.decode(), error.decode()

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from benchwire.events import nats_server
+from benchwire.events import child, nats_server
 from benchwire.events.testing.eventually import eventually
 from benchwire.observability.main import observe
 from benchwire.observability.settings import Settings
@@ -58,7 +58,7 @@ async def watch(tmp_path: Path) -> AsyncIterator[Watch]:
         argv = [sys.executable, "-m", "benchwire.deploy", "session", "watch", session_id]
         argv += ["--url", f"http://127.0.0.1:{port}", *options, "--", "sh", "-c", command]
         process = await asyncio.create_subprocess_exec(
-            *argv,
+            *child.dying_with_owner(argv),
             env=environment,
             cwd=tmp_path,
             stdin=stdin,

@@ -13,7 +13,7 @@ import pytest
 
 from benchwire.client.errors import NoLab
 from benchwire.deploy.client import Client
-from benchwire.events import nats_server
+from benchwire.events import child, nats_server
 from benchwire.observability.main import observe
 from benchwire.observability.settings import Settings
 from benchwire.web.testing import running
@@ -45,7 +45,7 @@ def files(folder: Path) -> list[str]:
 async def benchwire(*arguments: str, given: bytes | None = None) -> tuple[int, bytes, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith(("BENCHWIRE_", "NATS_"))}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchwire.deploy", *arguments, env=own,
+        *child.dying_with_owner([sys.executable, "-m", "benchwire.deploy", *arguments]), env=own,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await asyncio.wait_for(process.communicate(given), 60)

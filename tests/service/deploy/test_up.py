@@ -147,7 +147,8 @@ async def test_a_second_up_on_the_same_data_is_refused_with_the_pid_of_the_first
     assert str(lab.process.pid) in said
     assert str(lab.data) in said
     assert said.count("\n") == 1
-    assert await everything_answers(await lab.is_up())
+    urls = await lab.is_up()
+    await eventually(lambda: everything_answers(urls), what="the first to go on")
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -212,7 +212,7 @@ async def test_a_child_whose_owner_died_before_it_ran_does_not_run(tmp_path: Pat
     """Between the fork and the request to be killed with the owner there is a moment in which the owner may die."""
     argv = child.dying_with_owner(["touch", str(tmp_path / "ran")])
     orphaning = await asyncio.create_subprocess_exec(
-        "/bin/sh", "-c", '"$@"; true', "sh", *argv
+        *child.dying_with_owner(["/bin/sh", "-c", '"$@"; true', "sh", *argv])
     )  # another owner than was meant
     await orphaning.wait()
     assert not (tmp_path / "ran").exists()

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchwire.deploy.app import COMMANDS, app, loaded
+from benchwire.events import child
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -29,4 +30,4 @@ told = CliRunner().invoke(app, ["--help"])
 assert told.exit_code == 0 and "monitor" in told.stdout, told.output
 assert not {"nats", "httpx", "websockets", "sqlite_utils"} & set(sys.modules)
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run(child.dying_with_owner([sys.executable, "-c", code]), check=True)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchwire.events import tracing
+from benchwire.events import child, tracing
 from benchwire.events.settings import InvalidSettings
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -77,7 +77,11 @@ def test_without_its_packages_a_service_says_in_one_line_what_to_install() -> No
         "service.run('agent', serve)"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code], env={"BENCHWIRE_TRACING": "otlp"}, capture_output=True, text=True, check=False
+        child.dying_with_owner([sys.executable, "-c", code]),
+        env={"BENCHWIRE_TRACING": "otlp"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 78
     (line,) = ended.stderr.splitlines()
