@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchwire.agent.sandbox import WORKDIR, Kind, Sandbox, sweep
+from benchwire.events import child
 
 
 def test_what_a_killed_runner_left_is_ended_by_the_next_one_and_nothing_of_another_data_directory(
@@ -12,7 +13,9 @@ def test_what_a_killed_runner_left_is_ended_by_the_next_one_and_nothing_of_anoth
     sandbox = Sandbox(kind=Kind.LIMITS)
     mine, others = tmp_path / "mine" / "builds" / "one", tmp_path / "mine-too" / "builds" / "one"
     left = [
-        subprocess.Popen(["sleep", "600"], env=dict(sandbox.environment(place)), start_new_session=True)
+        subprocess.Popen(
+            child.dying_with_owner(["sleep", "600"]), env=dict(sandbox.environment(place)), start_new_session=True
+        )
         for place in (mine, others)
     ]
     try:

@@ -4,6 +4,7 @@ import errno
 import grp
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ from benchwire.deploy.story import size
 from benchwire.events import nats_server
 
 OLDEST_PYTHON = (3, 11)
+SANDBOX_TIMEOUT_S = 10.0
 ENOUGH_BYTES = 1 << 30
 # A NATS server takes three quarters of the free space, and the samples' stream reserves 256 MiB of them.
 SCARCE_BYTES = 350 << 20
@@ -58,7 +60,7 @@ def all_findings(settings: Settings, environment: Mapping[str, str]) -> list[Fin
         python(sys.version_info[:3]),
         nats(),
         *(board(profiles.load(name)) for name in profiles.names()),
-        sandbox(),
+        sandbox(environment),
         *(
             package(name, why)
             for name, why in (("esptool", "flashes ESP32 boards"), ("pyocd", "flashes through probes"))
@@ -94,8 +96,10 @@ def board(profile: Profile) -> Finding:
     lacking = profiles.missing(profile)
     what, needed = f"board {profile.name}", profile.name in _VIRTUAL
     if not lacking:
-        simulator = _simulator_of(profile)
-        return Finding(what=what, state="ok", detail=f"{profile.compiler.gcc}, {simulator}", needed=needed)
+        flashed = "" if profile.driver else "; nothing here flashes it"
+        builder = "PlatformIO" if profile.platformio else profile.compiler.gcc
+        detail = f"{builder}, {_simulator_of(profile)}{flashed}"
+        return Finding(what=what, state="ok", detail=detail, needed=needed)
     detail = "; ".join(f"no {one.tool} ({one.why})" for one in lacking)
     how = f"install {' '.join(dict.fromkeys(one.package for one in lacking))}"
     return Finding(what=what, state="missing", detail=detail, how=how, needed=needed)
@@ -114,13 +118,34 @@ def _simulator_of(profile: Profile) -> str:
             return "no simulator, so no firmware tasks"
 
 
-def sandbox() -> Finding:
-    """What keeps code that a model wrote away from this machine."""
-    found = shutil.which("bwrap")
-    if found:
-        return Finding(what="sandbox", state="ok", detail=f"bubblewrap ({found})")
-    detail = "no bubblewrap: firmware is built and simulated with limits, but sees this user's files"
-    return Finding(what="sandbox", state="limited", detail=detail, how="install bubblewrap")
+def sandbox(environment: Mapping[str, str]) -> Finding:
+    """What keeps code that a model wrote away from this machine. Without it, or a word that allows less, none is run."""
+    problem = _sandbox_problem()
+    if problem is None:
+        return Finding(what="sandbox", state="ok", detail="bubblewrap", needed=True)
+    how = "install bubblewrap" if shutil.which("bwrap") is None else "see 'The sandbox' in services/agent/README.md"
+    if environment.get("BENCHWIRE_SANDBOX") == "limits":
+        detail = f"{problem}; BENCHWIRE_SANDBOX=limits: what a model wrote sees this host's files and network"
+        return Finding(what="sandbox", state="limited", detail=detail, how=how, needed=True)
+    detail = f"{problem}: nothing that a model wrote is built or run"
+    return Finding(
+        what="sandbox", state="missing", detail=detail, how=f"{how}, or allow BENCHWIRE_SANDBOX=limits", needed=True
+    )
+
+
+def _sandbox_problem() -> str | None:
+    """Why bubblewrap does not work; None when it does. The agent runner never runs it as root."""
+    if shutil.which("bwrap") is None:
+        return "no bubblewrap"
+    anybody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"] if os.geteuid() == 0 else []
+    try:
+        ran = subprocess.run(
+            [*anybody, "bwrap", "--unshare-all", "--unshare-user", "--ro-bind", "/", "/", "true"],
+            cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SANDBOX_TIMEOUT_S, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"bubblewrap does not work: {error}"
+    return None if ran.returncode == 0 else f"bubblewrap does not work: {ran.stderr.strip()}"
 
 
 def package(name: str, why: str) -> Finding:

@@ -47,7 +47,12 @@ def dying_with_owner(argv: Sequence[str]) -> list[str]:
     setpriv = _setpriv()
     if setpriv is None:
         return list(argv)
-    return [setpriv, "--pdeathsig", "KILL", "--", *_IF_OWNER_LIVES, str(os.getpid()), *argv]
+    return [setpriv, "--pdeathsig", "KILL", "--", *if_owner_lives(argv)]
+
+
+def if_owner_lives(argv: Sequence[str]) -> list[str]:
+    """The command line that runs ``argv`` unless this process is dead by then: what asks to die with it may have asked too late."""
+    return [*_IF_OWNER_LIVES, str(os.getpid()), *argv]
 
 
 def die_with_owner() -> None:
@@ -72,16 +77,18 @@ async def spawn(
     grace_s: float = 1.0,
     limit_bytes: int = 1 << 20,
     pass_fds: Sequence[int] = (),
+    asks_itself: bool = False,
 ) -> AsyncGenerator[asyncio.subprocess.Process, None]:
     """Runs a command in a session of its own; leaving the context ends whatever is left of its process tree.
 
     ``limit_bytes`` is the longest line that ``process.stdout.readline`` takes; ``pass_fds`` are open files that the child has, too, under
-    the same numbers. Raises ``FileNotFoundError`` when the program is not there.
+    the same numbers. ``asks_itself`` is for a command that asks to die with its owner by itself, because it changes its user first: then
+    the kernel forgets who asked before. Raises ``FileNotFoundError`` when the program is not there.
     """
     if await asyncio.to_thread(shutil.which, argv[0]) is None:
         raise FileNotFoundError(f"{argv[0]} is not installed, or not on PATH")
     process = await asyncio.create_subprocess_exec(
-        *dying_with_owner(argv),
+        *(argv if asks_itself else dying_with_owner(argv)),
         cwd=cwd,
         env=env,
         stdin=stdin,

@@ -4,10 +4,10 @@ import asyncio
 import hashlib
 import logging
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchwire.agent.sandbox import remove
 from benchwire.events.log import Recorded
 from benchwire.events.session import SessionDeleted, SessionRequested
 
@@ -56,8 +56,6 @@ class Folders:
 
 def _remove(folder: Path) -> None:
     try:
-        shutil.rmtree(folder)
-    except FileNotFoundError:
-        return
+        remove(folder)
     except OSError as error:
         log.warning("%s of a deleted session stays: %s", folder, error)

@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 import msgspec
 from msgspec.structs import replace
 
-from benchwire.agent.sandbox import INSIDE, Finished, Limits, Sandbox, python_paths
+from benchwire.agent.sandbox import INSIDE, Finished, Limits, Sandbox, SandboxUnavailable, python_paths
+from benchwire.agent.tools import platformio
 from benchwire.boards import profile as profiles
 from benchwire.boards import uf2
 from benchwire.boards.profile import EspImage, Profile, Uf2Image
@@ -27,6 +28,9 @@ MAX_OUTPUT_BYTES = 1024 * 1024
 MAX_DIAGNOSTICS_CHARS = 16 * 1024
 
 COMPILED = (".c", ".s", ".S")
+KINDS = (".c", ".h", ".s", ".S")
+PROJECT_COMPILED = (".cpp", *COMPILED)
+PROJECT_KINDS = (".cpp", ".hpp", *KINDS)
 BOARD = "board"  # the profile's own files, beside the author's
 ELF = "firmware.elf"
 IMAGE = "firmware.bin"
@@ -34,7 +38,7 @@ IMAGE = "firmware.bin"
 # cc1 needs some 200 MB of address space; an image is at most some MiB, and objcopy would fill a gap between sections with zeros.
 LIMITS = Limits(cpu_s=30, address_bytes=2 << 30, file_bytes=32 << 20)
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,3}\.[chsS]")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,3}")
 _USAGE = re.compile(r"^\s*(?P<region>\w+):\s+(?P<used>\d+) (?P<unit>B|KB|MB|GB)\s", re.MULTILINE)
 _LINKER_PATH = re.compile(r"^/\S*/ld(?:\.\w+)?: ", re.MULTILINE)
 _UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}  # ld writes a larger unit only where it divides evenly
@@ -66,13 +70,16 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
 def check(profile: Profile, sources: Mapping[str, str]) -> None:
     """Raises ``IllegalSources`` for names, numbers or sizes that are not built."""
     own = {PurePosixPath(file).name for file in profile.support}
-    if not any(name.endswith(COMPILED) for name in sources):
-        raise IllegalSources("there is nothing to compile: at least one .c or .s file is needed")
+    compiled, kinds = (COMPILED, KINDS) if profile.platformio is None else (PROJECT_COMPILED, PROJECT_KINDS)
+    if not any(name.endswith(compiled) for name in sources):
+        raise IllegalSources(f"there is nothing to compile: at least one {' or '.join(compiled[:2])} file is needed")
     if len(sources) > MAX_FILES:
         raise IllegalSources(f"{len(sources)} files are too many; at most {MAX_FILES} are built")
     for name, content in sources.items():
-        if not _NAME.fullmatch(name) or ".." in name or len(name) > 128:
-            raise IllegalSources(f"{name!r} is no legal file name: a relative path of a .c, .h, .s or .S file is")
+        if not _NAME.fullmatch(name) or not name.endswith(kinds) or ".." in name or len(name) > 128:
+            raise IllegalSources(
+                f"{name!r} is no legal file name: a relative path of a {', '.join(kinds[:-1])} or {kinds[-1]} file is"
+            )
         if name in own or name.startswith(f"{BOARD}/"):
             raise IllegalSources(f"{name!r} is the board's own file; choose another name and include board.h")
         if any(str(folder) in sources for folder in PurePosixPath(name).parents):
@@ -99,11 +106,15 @@ async def build(
         flash_limit_bytes=profile.flash.size_bytes,
         ram_limit_bytes=profile.ram_limit_bytes,
     )
+    if profile.platformio is not None:
+        timeout_s = max(timeout_s, platformio.BUILD_S + 1)
     try:
         async with asyncio.timeout(timeout_s):
             made = await _make(blank, profile, sources, workdir, sandbox)
     except TimeoutError:
         made = replace(blank, diagnostics=f"the build was stopped after {timeout_s:g} s")
+    except SandboxUnavailable as error:
+        made = replace(blank, diagnostics=str(error))
     return replace(made, duration_s=time.monotonic() - started)
 
 
@@ -111,6 +122,8 @@ async def _make(blank: Build, profile: Profile, sources: Mapping[str, str], work
     refusal = await asyncio.to_thread(_refusal, profile, sources)
     if refusal is not None:
         return replace(blank, diagnostics=refusal)
+    if profile.platformio is not None:
+        return await _make_project(blank, profile, sources, workdir, sandbox)
     compiled = await sandbox.run(
         await asyncio.to_thread(_lay_out, profile, sources, workdir),
         workdir=workdir,
@@ -137,6 +150,21 @@ async def _make(blank: Build, profile: Profile, sources: Mapping[str, str], work
     if isinstance(profile.image, Uf2Image):
         await asyncio.to_thread(_into_uf2, workdir / IMAGE, profile.image)
     return replace(linked, ok=True, flash_bytes=image_bytes, elf=workdir / ELF, image=workdir / IMAGE)
+
+
+async def _make_project(
+    blank: Build, profile: Profile, sources: Mapping[str, str], workdir: Path, sandbox: Sandbox
+) -> Build:
+    made = await platformio.build(profile, sources, workdir, sandbox)
+    said = _diagnostics(made.finished, workdir, "PlatformIO")
+    built = replace(
+        blank, diagnostics="\n".join(filter(None, [made.wanted, said])), flash_bytes=made.flash_bytes,
+        ram_bytes=made.ram_bytes, over_budget=made.over_budget,
+    )  # fmt: skip
+    if made.image is None:
+        return built
+    await asyncio.to_thread((workdir / IMAGE).write_bytes, made.image)
+    return replace(built, ok=True, flash_bytes=len(made.image), elf=workdir / platformio.ELF, image=workdir / IMAGE)
 
 
 async def _pack(profile: Profile, workdir: Path, sandbox: Sandbox) -> Finished:
@@ -211,7 +239,9 @@ def _diagnostics(finished: Finished, workdir: Path, what: str) -> str:
     for prefix in (f"{INSIDE}/", f"{workdir}/"):
         said = said.replace(prefix, "")
     said = _LINKER_PATH.sub("ld: ", said).strip()
-    if finished.returncode != 0:
+    if finished.broken is not None:
+        said = f"{said}\n{what} was ended: {finished.broken}".lstrip()
+    elif finished.returncode != 0:
         said = f"{said}\n{what} ended with code {finished.returncode}".lstrip()
     if len(said) <= MAX_DIAGNOSTICS_CHARS:
         return said

@@ -19,12 +19,25 @@ class FileRefused(ValueError):
 
 def read(root: Path, path: str) -> str:
     """The text of a file, cut after ``MAX_READ_BYTES``; what is no UTF-8 is replaced. Raises ``FileRefused`` and OSError."""
+    data = _beginning(root, path, MAX_READ_BYTES + 1)
+    shown = data[:MAX_READ_BYTES].decode(errors="replace")
+    return shown if len(data) <= MAX_READ_BYTES else f"{shown}\n[only the first {MAX_READ_BYTES} bytes are shown]"
+
+
+def whole(root: Path, path: str, *, max_bytes: int) -> bytes:
+    """All the bytes of a file. Raises ``FileRefused``, also when there are more than ``max_bytes``, and OSError."""
+    data = _beginning(root, path, max_bytes + 1)
+    if len(data) > max_bytes:
+        raise FileRefused(f"{path} has more than {max_bytes} bytes")
+    return data
+
+
+def _beginning(root: Path, path: str, max_bytes: int) -> bytes:
     with _opened(root, path, os.O_RDONLY, make_folders=False) as file:
         data = bytearray()
-        while len(data) <= MAX_READ_BYTES and (piece := os.read(file, MAX_READ_BYTES + 1 - len(data))):
+        while len(data) < max_bytes and (piece := os.read(file, max_bytes - len(data))):
             data += piece
-    shown = bytes(data[:MAX_READ_BYTES]).decode(errors="replace")
-    return shown if len(data) <= MAX_READ_BYTES else f"{shown}\n[only the first {MAX_READ_BYTES} bytes are shown]"
+    return bytes(data)
 
 
 def write(root: Path, path: str, content: str) -> int:
@@ -32,12 +45,51 @@ def write(root: Path, path: str, content: str) -> int:
     data = content.encode(errors="replace")
     if len(data) > MAX_WRITE_BYTES:
         raise FileRefused(f"{len(data)} bytes are more than the {MAX_WRITE_BYTES} that a file may have here")
+    put(root, path, data)
+    return len(data)
+
+
+def edit(root: Path, path: str, old: str, new: str, *, everywhere: bool = False) -> int:
+    """Replaces ``old``, which has to occur once unless it is meant ``everywhere``; returns how often it did. Raises ``FileRefused`` and OSError."""
+    try:
+        text = whole(root, path, max_bytes=MAX_WRITE_BYTES).decode()
+    except UnicodeDecodeError as error:
+        raise FileRefused(f"{path} is no text in UTF-8") from error
+    count = text.count(old)
+    if not count:
+        raise FileRefused(f"{path} does not hold that text; read it again, and mind white space")
+    if count > 1 and not everywhere:
+        raise FileRefused(
+            f"{path} holds that text {count} times; give more of what is around it, or replace it everywhere"
+        )
+    write(root, path, text.replace(old, new))
+    return count
+
+
+def listed(root: Path, *, most: int) -> list[tuple[str, int]]:
+    """The files below ``root`` by path, with their sizes, without links; ``most`` of them, and one more if there are more."""
+    found: list[tuple[str, int]] = []
+    for folder, folders, names, descriptor in os.fwalk(root, follow_symlinks=False):
+        folders.sort()
+        for name in sorted(names):
+            with contextlib.suppress(OSError):  # it is gone
+                info = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                if stat.S_ISREG(info.st_mode):
+                    found.append((str(Path(folder, name).relative_to(root)), info.st_size))
+            if len(found) > most:
+                return found
+    return found
+
+
+def put(root: Path, path: str, data: bytes, *, executable: bool = False) -> None:
+    """Writes a file of any size, with the folders it needs. Raises ``FileRefused`` and OSError."""
     with _opened(root, path, os.O_WRONLY | os.O_CREAT, make_folders=True) as file:
         os.ftruncate(file, 0)
         left = memoryview(data)
         while left:
             left = left[os.write(file, left) :]
-    return len(data)
+        if executable:
+            os.fchmod(file, 0o755)
 
 
 @contextlib.contextmanager

@@ -2,20 +2,21 @@
 
 import asyncio
 import contextlib
-import uuid
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from benchwire.agent.beside import beside
-from benchwire.agent.sandbox import Limits, Sandbox, collect, sweep, text
+from benchwire.agent.sandbox import Limits, Sandbox, SandboxUnavailable, Watch, collect, text
 from benchwire.events import child
 
 MAX_OUTPUT_BYTES = 64 * 1024
 MAX_TIMEOUT_S = 600.0
 TAIL_S = 0.2  # a background process may keep the output open; what was printed until then is enough
-LIMITS = Limits(cpu_s=600, address_bytes=8 << 30, file_bytes=1 << 30)
-MARK = "BENCHWIRE_RUN"  # in the environment of whatever a shell starts, so that a process which left its group is found
+LIMITS = Limits(
+    cpu_s=600, address_bytes=8 << 30, file_bytes=1 << 30, processes=256, memory_bytes=2 << 30, disk_bytes=1 << 30
+)
 
 
 class CommandRefused(ValueError):
@@ -23,34 +24,40 @@ class CommandRefused(ValueError):
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command printed (both outputs, as they came), and how it ended; ``exit_code`` is None when its time was up."""
+    """What a command printed (both outputs, as they came), and how it ended.
+
+    ``exit_code`` is None when its time was up; ``broken`` says which other limit ended it, if one did.
+    """
 
     output: str
     exit_code: int | None
     cut: bool
+    broken: str | None = None
 
     def __str__(self) -> str:
         end = "its time was up, it was ended" if self.exit_code is None else f"exit code {self.exit_code}"
+        end = end if self.broken is None else f"{self.broken}; it was ended"
         cut = f"\n[only the first {MAX_OUTPUT_BYTES} bytes of the output are shown]" if self.cut else ""
         return f"{self.output.rstrip()}{cut}\n[{end}]".lstrip()
 
 
-async def run(command: str, *, workdir: Path, sandbox: Sandbox, timeout_s: float, owner: str) -> Ran:
+async def run(command: str, *, workdir: Path, sandbox: Sandbox, timeout_s: float) -> Ran:
     """Runs ``command`` with bash; nothing that it started is left afterwards, also when the caller is cancelled.
 
-    Raises ``CommandRefused``.
+    Raises ``CommandRefused`` and OSError.
     """
     if "\0" in command:
         raise CommandRefused("a command cannot hold a NUL character")
-    mark = f"{owner}/{uuid.uuid4().hex}"
     # Both outputs in one, so that they stand in the order in which they were printed.
-    argv = ["env", f"{MARK}={mark}", "bash", "-c", f"exec 2>&1\n{command}"]
+    argv = ["bash", "-c", f"exec 2>&1\n{command}"]
     printed = bytearray()
+    watch = Watch()
     async with contextlib.AsyncExitStack() as stack:
         try:
-            async with sandbox.spawn(argv, workdir=workdir, limits=LIMITS) as process:
+            async with sandbox.spawn(argv, workdir=workdir, limits=LIMITS, watch=watch) as process:
+                hears = partial(watch.heard, limits=LIMITS)
                 reading = await stack.enter_async_context(
-                    beside(collect(process.stdout, printed, MAX_OUTPUT_BYTES + 1))
+                    beside(collect(process.stdout, printed, MAX_OUTPUT_BYTES + 1, hears))
                 )
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(timeout_s, MAX_TIMEOUT_S)):
@@ -58,8 +65,9 @@ async def run(command: str, *, workdir: Path, sandbox: Sandbox, timeout_s: float
                 exit_code = process.returncode
                 if exit_code is not None:
                     await asyncio.wait([reading], timeout=TAIL_S)
-        finally:
-            await asyncio.to_thread(sweep, MARK, mark)
+        except SandboxUnavailable as error:
+            raise CommandRefused(str(error)) from error
         # Whoever held the pipe is gone; without bubblewrap, one may have slipped away with it.
         await asyncio.wait([reading], timeout=TAIL_S)
-    return Ran(output=text(printed[:MAX_OUTPUT_BYTES]), exit_code=exit_code, cut=len(printed) > MAX_OUTPUT_BYTES)
+    output, cut = text(printed[:MAX_OUTPUT_BYTES]), len(printed) > MAX_OUTPUT_BYTES
+    return Ran(output=output, exit_code=exit_code, cut=cut, broken=watch.broken)
