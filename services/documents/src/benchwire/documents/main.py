@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from benchwire.documents import app
+from benchwire.documents.asking import Asking
 from benchwire.documents.cache import Cache
 from benchwire.documents.captures import Captures
 from benchwire.documents.commands import Limits
@@ -66,7 +67,13 @@ async def serving(settings: Settings, on_ready: Callable[[int], None] = lambda _
             await forms.cleared(store.incoming)  # the file's lock is ours, so nobody else is writing there
             await cache.load()
             await indexer.opened()
-            async with Presence(bus).announced(present), asyncio.TaskGroup() as tasks:
+            answers = Asking(store, indexer).endpoints()
+            # Whoever sees that this service is there may ask it at once.
+            async with (
+                bus.serving("documents", version, answers),
+                Presence(bus).announced(present),
+                asyncio.TaskGroup() as tasks,
+            ):
                 works = (live.run(), store.freeing.run(), indexer.run(), retention.run(), captures.run())
                 beside = [tasks.create_task(one) for one in works]
                 guarded = access.Guard(

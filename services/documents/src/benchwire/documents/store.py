@@ -12,12 +12,12 @@ from benchwire.documents import commands, queries, relations, things
 from benchwire.documents.blobs import Freeing, Source
 from benchwire.documents.cache import Cache
 from benchwire.documents.document import TYPES, Document, evolve
-from benchwire.documents.errors import DocumentNotFound, LinkTargetNotFound
+from benchwire.documents.errors import BadUpload, DocumentNotFound, LinkTargetNotFound, UploadTooLarge
 from benchwire.documents.metrics import Numbers
 from benchwire.documents.queries import Found
 from benchwire.documents.relations import Relations
 from benchwire.documents.things import ARTIFACT, DOCUMENT, Thing
-from benchwire.events.blobs import Blobs
+from benchwire.events.blobs import BlobMissing, Blobs
 from benchwire.events.bus import Bus
 from benchwire.events.document import DocumentCreated
 from benchwire.events.event import Artifact, Event
@@ -91,6 +91,38 @@ class Store:
         await self.projection.wait_for(sequence)
         self.metrics.uploaded(received.size_bytes)
         return created
+
+    async def adopt(self, document_id: str, received: commands.Received, *, session_id: str | None = None) -> Document:
+        """Makes a document of bytes that are in the store already; a repeated id finds the document of the first time.
+
+        Raises what ``create`` raises, ``UploadTooLarge``, ``BadUpload``, ``BlobMissing`` and ``LinkTargetNotFound``.
+        """
+        if received.size_bytes > self.max_bytes:
+            raise UploadTooLarge(self.max_bytes)
+        worked_for = None if session_id is None else things.parsed(f"{things.SESSION}:{session_id}")
+        if worked_for is not None and not await self._is_there(worked_for):
+            raise LinkTargetNotFound(things.written(worked_for))
+        event = commands.create(document_id, received, now=datetime.now(UTC))
+        artifact = Artifact(digest=received.digest, size_bytes=received.size_bytes, name=received.filename)
+        stored = await self.blobs.hold(artifact)
+        if stored.info.size != received.size_bytes:
+            raise BadUpload(f"these bytes are {stored.info.size} long, not {received.size_bytes}")
+        await self.check_quota(received)
+        created, sequence = await self._created(event, once=True)
+        await self._held_on(artifact, document_id)
+        await self.projection.wait_for(sequence)
+        if worked_for is not None:
+            await self.link(document_id, "derived_from", things.written(worked_for))
+        self.metrics.uploaded(received.size_bytes)
+        return created
+
+    async def _held_on(self, artifact: Artifact, document_id: str) -> None:
+        """After the event, as in ``create``; but here nobody has the bytes who could put them once more."""
+        try:
+            await self.blobs.hold(artifact)
+        except BlobMissing:  # somebody's delete freed them in between
+            await self._decided(partial(commands.delete, document_id=document_id, now=datetime.now(UTC)), document_id)
+            raise
 
     async def _created(self, event: DocumentCreated, *, once: bool) -> tuple[Document, int]:
         if once:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -12,6 +11,7 @@ from benchwire.documents import main
 from benchwire.documents.settings import Settings
 from benchwire.events import child
 from benchwire.events.settings import load
+from benchwire.web.testing import free_ports
 
 
 class Service:
@@ -63,7 +63,7 @@ async def running(
 
     Entered when it answers. Raises ``AssertionError`` with its last words when it does not.
     """
-    port = port or _free_port()
+    port = port or free_ports(1)[0]
     environment = {**os.environ, **_environment(nats_url, data, port, settings)}
     await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
     said = data / "documents.log"
@@ -95,9 +95,3 @@ async def _answers(port: int, process: asyncio.subprocess.Process) -> None:
                 writer.close()
         await asyncio.sleep(0.02)
     raise TimeoutError
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
