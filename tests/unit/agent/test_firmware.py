@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
-from benchwire.agent.firmware import prompt
+from benchwire.agent.firmware import author, prompt
 from benchwire.agent.firmware.deploy import wanted
-from benchwire.agent.firmware.plan import CannotPlan, plan
+from benchwire.agent.firmware.plan import CannotPlan, groups, joined_to, plan
+from benchwire.agent.tools.assertions import judge
+from benchwire.agent.tools.printed import Printed
+from benchwire.agent.tools.simulator import Outcome, Simulation
 from benchwire.boards import profile as profiles
-from benchwire.events.task import Assertion, NodeSpec, TaskRequested
+from benchwire.events.task import Assertion, NodeSpec, TaskRequested, UartLink
 
 NOW = datetime(2026, 1, 17, 12, tzinfo=UTC)
 
@@ -20,6 +23,64 @@ def request(**fields: Any) -> TaskRequested:
 
 def spec(**fields: Any) -> NodeSpec:
     return NodeSpec(**{"node_id": "node-1", "board": "stm32f405", "description": "blink", **fields})
+
+
+def link(a: str, b: str) -> UartLink:
+    return UartLink(a=a, b=b)
+
+
+NODES = [spec(node_id=f"n{one}") for one in range(9)]
+
+
+def test_those_that_links_join_by_any_way_are_a_group() -> None:
+    links = [link("n4", "n2"), link("n7", "n4"), link("n0", "n8")]
+    found = [[one.node_id for one in group] for group in groups(NODES, links)]
+    assert found == [["n0", "n8"], ["n1"], ["n2", "n4", "n7"], ["n3"], ["n5"], ["n6"]]
+    assert joined_to("n4", links) == ["n2", "n7"]
+
+
+@pytest.mark.parametrize("name", profiles.simulated_names())
+def test_the_model_is_told_what_the_board_and_its_simulator_are_like(name: str) -> None:
+    profile = profiles.load(name)
+    header = author._header(profile)
+    told = prompt.first(profile, spec(board=name), task="", guidance=[], header=header)
+    assert profile.notes_for_model.strip() in told
+    assert "simulator" in profile.notes_for_model
+    assert all(f"{call}(" in told for call in ("board_init", "uart_puts", "uart_getc_nonblocking", "delay_ms"))
+
+
+@pytest.mark.parametrize("name", ["stm32f103", "stm32f405"])
+def test_the_model_is_told_where_the_simulated_chip_is_not_the_real_one(name: str) -> None:
+    profile = profiles.load(name)
+    told = prompt.first(profile, spec(board=name), task="", guidance=[])
+    assert "every RCC and most peripheral registers read 0, so bound each loop" in told
+    assert "the core clock is fixed at" in told
+    assert "leave SysTick alone" in told
+
+
+def test_a_node_is_told_who_is_at_the_other_end_of_its_uart() -> None:
+    other = spec(node_id="sensor", description="says T=21 each second")
+    told = prompt.first(profiles.load("stm32f405"), spec(), task="", guidance=[], joined=[other])
+    assert "- sensor (stm32f405): says T=21 each second" in told
+    assert "joined" not in prompt.first(profiles.load("stm32f405"), spec(), task="", guidance=[])
+
+
+def test_the_feedback_holds_what_failed_and_nothing_else() -> None:
+    asked = [
+        Assertion(name="boots", pattern="BOOT"),
+        Assertion(name="quick", pattern="READY", within_s=1.0),
+        Assertion(name="warm", kind="range", pattern=r"T=(\d+)", minimum=20, maximum=30),
+        Assertion(name="steady", kind="count", pattern="^T=", min_count=3, required=False),
+    ]
+    printed = Printed("BOOT\nREADY\nT=17\n", ((5, 0.0), (11, 2.1), (16, 2.2)))
+    ran = Simulation(outcome=Outcome.TIMEOUT, printed=printed, simulator_error="", exit_code=None, duration_s=5.0)
+    told = prompt.not_asserted(ran, judge(printed, asked), asked, {"other": "I said\nPING"})
+    assert told.split("\n")[1:] == [
+        "- quick (the output contains 'READY', within 1 s after the first byte of output): shown after 2.1 s, 1 s was asked: READY",
+        r"- warm (a line matches the regular expression `T=(\d+)`, and the first group is always a number of 20 to 30): 17 is below 20, in 'T=17'",
+        "It printed:", "BOOT", "READY", "T=17",
+        "other, at the other end of its UART, printed:", "I said", "PING",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -66,16 +127,6 @@ def test_given_nodes_are_taken_as_they_are() -> None:
     assert plan(request(nodes=[node], prompt="whatever")) == [node]
 
 
-def test_a_prompt_for_a_board_is_one_node() -> None:
-    (node,) = plan(request(prompt='Print "HELLO 7" once a second.', board="esp32c3", answers=["on UART0"]))
-    assert (node.node_id, node.board, node.description) == (
-        "node-1",
-        "esp32c3",
-        'Print "HELLO 7" once a second.\non UART0',
-    )
-    assert [one.pattern for one in node.assertions] == ["HELLO 7"]
-
-
 @pytest.mark.parametrize(
     ("node", "pattern"),
     [
@@ -93,15 +144,23 @@ def test_a_node_without_assertions_gets_one(node: NodeSpec, pattern: str) -> Non
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"prompt": "blink"}, "names no board; choose one of"),
-        ({"board": "stm32f405"}, "neither a prompt nor nodes"),
-        ({"prompt": "blink", "board": "toaster"}, "no board profile is called 'toaster'"),
-        ({"prompt": "blink", "board": "esp32s3"}, "no simulator runs firmware for esp32s3 honestly"),
+        ({"nodes": [spec(board="toaster")]}, "no board profile is called 'toaster'"),
+        ({"nodes": [spec(board="esp32s3")]}, "no simulator runs firmware for esp32s3 honestly"),
+        ({"nodes": [spec(board="arduino_uno", deploy=True)]}, "nothing here flashes arduino_uno boards"),
+        ({"nodes": [spec(node_id="a b")]}, "node_id 'a b' cannot be used"),
         ({"nodes": [spec(), spec()]}, "two nodes have the same id: node-1"),
+        ({"nodes": [spec(), spec(node_id="NODE-1")]}, "two nodes have the same id: NODE-1, node-1"),
         ({"nodes": [spec(description="")]}, "neither a description nor sources"),
-        ({"nodes": [spec(assertions=[Assertion(name="a", pattern="(a+)+", kind="regex")])]}, "assertion 'a'"),
+        ({"nodes": [spec(assertions=[Assertion(name="a", pattern="(", kind="regex")])]}, "assertion 'a'"),
         ({"nodes": [spec(assertions=[Assertion(name="a", pattern="A", kind="maybe")])]}, "not 'maybe'"),
-        ({"nodes": [spec(node_id=f"n{one}") for one in range(33)]}, "too many"),
+        ({"nodes": [spec(node_id=f"n{one}") for one in range(65)]}, "too many"),
+        (
+            {"nodes": [spec()], "links": [link("node-1", "b")]},
+            "a link names 'b', and no node is called so; there are node-1",
+        ),
+        ({"nodes": [spec()], "links": [link("node-1", "node-1")]}, "a link joins node-1 with itself"),
+        ({"nodes": NODES[:2], "links": [link("n0", "n1"), link("n1", "n0")]}, "two links join the same nodes"),
+        ({"nodes": NODES, "links": [link("n0", f"n{one}") for one in range(1, 9)]}, "at most 8 are simulated together"),
     ],
 )
 def test_what_cannot_be_made_is_refused_with_the_reason(fields: dict[str, Any], sentence: str) -> None:
@@ -118,6 +177,10 @@ def test_what_cannot_be_made_is_refused_with_the_reason(fields: dict[str, Any], 
         (spec(assertions=[Assertion(name="b", pattern="no", required=False), Assertion(name="a", pattern="YES\r\n")]), "YES", True),
         (spec(assertions=[Assertion(name="a", pattern=r"^T=\d+$", kind="regex")]), "T=21", True),
         (spec(assertions=[Assertion(name="a", pattern=r"^T=\d+$", kind="regex")]), "T=x", False),
+        (spec(assertions=[Assertion(name="a", patterns=["BOOT", "DONE"], kind="order")]), "DONE", True),
+        (spec(assertions=[Assertion(name="a", pattern=r"T=(\d+)", kind="range", minimum=20, within_s=1)]), "T=21", True),
+        (spec(assertions=[Assertion(name="a", pattern=r"T=(\d+)", kind="range", minimum=20)]), "T=19", False),
+        (spec(assertions=[Assertion(name="a", pattern="T", kind="count", min_count=3)]), "anything", True),
         (spec(assertions=[Assertion(name="a", pattern="FAULT", kind="absent")]), "hello", True),
         (spec(assertions=[Assertion(name="a", pattern="FAULT", kind="absent")]), "  ", False),
     ],

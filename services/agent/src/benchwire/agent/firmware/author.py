@@ -1,62 +1,26 @@
-"""Where a node's sources come from: a person, once; or the model, in one conversation that goes on until its firmware passes."""
+"""The model as the author of a node's firmware, in one conversation that goes on until it passes."""
 
-import time
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
-import msgspec
-
+from benchwire.agent.author import Draft, NoCode, telling
 from benchwire.agent.endpoint import Endpoint
 from benchwire.agent.firmware import prompt
-from benchwire.boards.profile import Profile
+from benchwire.boards.profile import ROOT, Profile
 from benchwire.events.task import NodeSpec
 
-SAY_EVERY_S = 1.0
-
-
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """Sources to try, by file name; ``model`` is absent when a person wrote them."""
-
-    sources: dict[str, str]
-    model: str | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-    duration_s: float = 0.0
-
-
-class NoCode(Exception):
-    """The answer has no code; the sentence is the feedback."""
-
-
-class Author(Protocol):
-    """Whoever writes the sources; ``tries`` is how many there may be."""
-
-    tries: int
-
-    async def draft(self, feedback: str | None) -> Draft:
-        """The next sources, after ``feedback`` to the ones before. Raises ``NoCode`` and ``ModelFailed``."""
-        ...
-
-
-class Person:
-    """Handed the sources in: they are tried as they are."""
-
-    tries = 1
-
-    def __init__(self, sources: dict[str, str]) -> None:
-        self._sources = sources
-
-    async def draft(self, feedback: str | None) -> Draft:
-        """What was handed in."""
-        assert feedback is None, "there is one try"
-        return Draft(sources=self._sources)
+HEADER = "board.h"
 
 
 class ModelAuthor:
-    """The model; ``guidance`` gives what people said since it was asked last, ``say`` tells whoever watches."""
+    """The model; ``guidance`` gives what people said since it was asked last, ``say`` tells whoever watches.
+
+    ``joined`` are the nodes whose UARTs are joined to this one's.
+    """
 
     def __init__(
-        self, endpoint: Endpoint, profile: Profile, node: NodeSpec, *, task: str, tries: int,
+        self, endpoint: Endpoint, profile: Profile, node: NodeSpec, *, task: str, tries: int, joined: Sequence[NodeSpec],
         guidance: Callable[[], Awaitable[list[str]]], say: Callable[[str], Awaitable[None]],
     ) -> None:  # fmt: skip
         self.tries = tries
@@ -64,6 +28,7 @@ class ModelAuthor:
         self._profile = profile
         self._node = node
         self._task = task
+        self._joined = joined
         self._guidance = guidance
         self._say = say
         self._messages: list[dict[str, Any]] = []
@@ -71,14 +36,18 @@ class ModelAuthor:
     async def draft(self, feedback: str | None) -> Draft:
         """The model's next answer, as sources. Raises ``NoCode`` and ``ModelFailed``."""
         guidance = await self._guidance()
-        asked = (
-            prompt.first(self._profile, self._node, task=self._task, guidance=guidance)
-            if feedback is None
-            else prompt.again(feedback, guidance)
-        )
+        if not self._messages:
+            header = await asyncio.to_thread(_header, self._profile)
+            asked = prompt.first(
+                self._profile, self._node, task=self._task, guidance=guidance, joined=self._joined, header=header
+            )
+            if feedback is not None:  # a runner before this one had it written, and has that conversation
+                asked += f"\n\nOf a firmware that was written before it is known:\n{feedback}"
+        else:
+            asked = prompt.again(feedback or "Write it again.", guidance)
         self._messages.append({"role": "user", "content": asked})
         model = await self._endpoint.model()
-        answer = await model.answer(self._messages, system=prompt.SYSTEM, hear=self._telling())
+        answer = await model.answer(self._messages, system=prompt.SYSTEM, hear=telling(self._endpoint.name, self._say))
         # An empty message would be refused when it is sent back.
         self._messages.append({"role": "assistant", "content": answer.text.strip() or "(no answer)"})
         code = prompt.code_of(answer.text)
@@ -89,14 +58,8 @@ class ModelAuthor:
             output_tokens=answer.output_tokens, duration_s=answer.duration_s,
         )  # fmt: skip
 
-    def _telling(self) -> Callable[[str], Awaitable[None]]:
-        written, said_at = 0, time.monotonic()
 
-        async def hear(text: str) -> None:
-            nonlocal written, said_at
-            written += len(text)
-            if time.monotonic() - said_at >= SAY_EVERY_S:
-                said_at = time.monotonic()
-                await self._say(f"{self._endpoint.name} writes: {written} characters so far")
-
-        return hear
+def _header(profile: Profile) -> str:
+    """What the board offers its firmware, in its own words; nothing when its firmware does without."""
+    file = next((one for one in profile.support if one.rpartition("/")[2] == HEADER), None)
+    return "" if file is None else (ROOT / file).read_text()

@@ -52,7 +52,7 @@ class Deployment:
         node = self._node
         leasing = Leasing(
             self._lab, self._claim, holder=holder_of(self._task_id, node.node_id), say=self._say,
-            wanted=Wanted(self._profile.name, node.host, node.device, node.labels),
+            wanted=Wanted(self._profile.board, node.host, node.device, node.labels),
             for_s=self._lab.settings.flash_wait_s + self._lab.settings.line_wait_s + 5.0,
         )  # fmt: skip
         if before is not None and await self._goes_on(before):
@@ -99,7 +99,7 @@ class Deployment:
         await self._claim.append(
             FlashRequested(
                 timestamp=_now(), host=deploying.host, job_id=deploying.job_id, device=deploying.device, image=self._image,
-                address=self._profile.firmware_address, profile=self._profile.name, task_id=self._task_id, node_id=self._node.node_id,
+                address=self._profile.firmware_address, profile=self._profile.board, task_id=self._task_id, node_id=self._node.node_id,
                 lease_id=None if lease is None else lease.lease_id,
             ),
             event_id=f"{deploying.job_id}-requested",  # the same job again is the same event

@@ -1,20 +1,24 @@
-"""One node of a task, from nothing to a board that prints what it has to."""
+"""One node of a task: its firmware tried until it passes, and then on a board that prints what it has to. Writes down each step."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from benchwire.agent.author import Author, NoCode, Person
 from benchwire.agent.claim import Claim
 from benchwire.agent.endpoint import NOT_CONFIGURED
 from benchwire.agent.errors import ModelFailed, NotDeployed
-from benchwire.agent.firmware.author import Author, Draft, ModelAuthor, NoCode, Person
+from benchwire.agent.firmware.author import ModelAuthor
 from benchwire.agent.firmware.deploy import Deployment
-from benchwire.agent.firmware.trial import Passed, Rejected, Trial
+from benchwire.agent.firmware.trial import Built, Rejected, Trial
 from benchwire.agent.lab import Lab
 from benchwire.agent.task import Task
+from benchwire.agent.tools.simulator import Seat, Simulation
 from benchwire.agent.work import Work
 from benchwire.boards import profile as profiles
-from benchwire.events import tracing
+from benchwire.events.blobs import BlobMissing
 from benchwire.events.live import TaskLog
 from benchwire.events.log import EventTooLarge
 from benchwire.events.task import (
@@ -35,130 +39,187 @@ class GaveUp(Exception):
     """No try passed, or none can be made on this host; the sentence is the last failure."""
 
 
-# What ends a node and leaves its neighbours alone; OSError is a full disk.
-_ENDS = (GaveUp, ModelFailed, NotDeployed, EventTooLarge, OSError)
+# What ends a node and leaves those alone that it is not joined to; OSError is a full disk.
+ENDS = (GaveUp, ModelFailed, NotDeployed, EventTooLarge, BlobMissing, OSError)
 
 
 class Node:
-    """Makes one node, writing down each step."""
+    """One node; ``joined`` are those at the other ends of its UART. ``is_over`` tells that an earlier runner brought it to its end."""
 
-    def __init__(self, lab: Lab, claim: Claim, work: Work, request: TaskRequested, spec: NodeSpec) -> None:
+    def __init__(
+        self, lab: Lab, claim: Claim, work: Work, request: TaskRequested, spec: NodeSpec, *,
+        joined: Sequence[NodeSpec],
+    ) -> None:  # fmt: skip
+        self.name = spec.node_id
+        self.is_over = False
         self._lab = lab
         self._claim = claim
         self._work = work
         self._request = request
         self._spec = spec
+        self._joined = joined
         self._profile = profiles.load(spec.board)
+        self._author: Author | None = None
+        self._trial: Trial | None = None
         self._heard = 0  # sequence of the last guidance that was passed on
-        self._iterations = 0
+        self._iteration = 0
+        self._rejected: Rejected | None = None  # why the last try failed
 
-    async def run(self, task: Task) -> str | None:
-        """None when the node succeeded, else the reason. ``task`` tells what an earlier runner left of it.
+    # -- from nothing to something that runs
 
-        Raises ``ClaimLost`` and ``LogUnavailable``.
-        """
-        with tracing.span("node", node_id=self._spec.node_id):
-            reason = await self._run(task)
-            if reason is not None:
-                tracing.failed(reason)
-            return reason
+    async def begin(self, task: Task) -> None:
+        """Says that work on it starts, or starts again. Raises ``ClaimLost`` and ``LogUnavailable``."""
+        self.is_over = self.name in task.succeeded
+        if not self.is_over:
+            await self._claim.append(NodeStarted(board=self._profile.name, attempt=task.attempt, **self._ids()))
 
-    async def _run(self, task: Task) -> str | None:
-        await self._claim.append(NodeStarted(board=self._profile.name, attempt=task.attempt, **self._ids()))
-        try:
-            stored = task.stored.get(self._spec.node_id) or await self._made()
-            self._iterations = stored.iteration
-            if self._spec.deploy:
-                await self._deployed(stored, task)
-        except _ENDS as error:
-            reason = f"the agent runner could not work on it: {error}" if isinstance(error, OSError) else str(error)
-            await self._say(f"failed: {reason}", level="ERROR")
-            await self._claim.append(NodeFailed(reason=reason, iterations=self._iterations, **self._ids()))
-            return reason
-        await self._claim.append(NodeSucceeded(iterations=self._iterations, **self._ids()))
-        await self._say(f"done after {self._iterations} iteration(s)")
-        return None
-
-    async def _made(self) -> NodeImageStored:
-        author = self._author()
-        lacking = await asyncio.to_thread(profiles.missing, self._profile)
-        if lacking:  # no author could do anything about that
-            raise GaveUp("; ".join(str(one) for one in lacking))
-        trial = Trial(
+    async def works_in(self, folder: Path, timeout_s: float) -> None:
+        """Its firmware is built in ``folder``, which is made, and runs for ``timeout_s`` at most. Raises OSError."""
+        await asyncio.to_thread(folder.mkdir)
+        self._trial = Trial(
             self._lab, self._claim, task_id=self._request.task_id, node=self._spec, profile=self._profile,
-            timeout_s=self._request.simulation_timeout_s,
+            timeout_s=timeout_s, folder=folder,
         )  # fmt: skip
-        feedback: str | None = None
-        for iteration in range(1, author.tries + 1):
-            self._iterations = iteration
-            result = await self._tried(author, trial, feedback, iteration)
-            if isinstance(result, Passed):
-                stored = NodeImageStored(iteration=iteration, image=result.image, elf=result.elf, **self._ids())
-                await self._claim.append(stored)
-                return stored
-            feedback = result.feedback
-            await self._say(f"iteration {iteration} failed ({result.stage}): {_first_line(feedback)}", level="WARNING")
-            if iteration == author.tries:
-                raise GaveUp(_gave_up(result, author.tries))
-            await self._claim.append(
-                NodeRetried(iteration=iteration, stage=result.stage, feedback=feedback, **self._ids())
-            )
-        raise AssertionError("unreachable: an author has at least one try")
 
-    async def _tried(self, author: Author, trial: Trial, feedback: str | None, iteration: int) -> Passed | Rejected:
-        await self._say(f"iteration {iteration} of {author.tries}")
+    async def taken_over(self, stored: NodeImageStored) -> Built:
+        """What an earlier runner made of it, ready to run. Raises what ``ENDS`` holds, ``ClaimLost`` and ``LogUnavailable``."""
+        self._iteration = stored.iteration
+        return await self._tried_by().fetched(stored)
+
+    async def built(self) -> Built:
+        """The next firmware that compiles and fits, each one that does not being a try. Raises as ``taken_over``."""
+        author, trial = await self._writer(), self._tried_by()
+        while True:
+            self._iteration += 1
+            await self._say(f"iteration {self._iteration} of {author.tries}")
+            result = await self._next(author, trial)
+            if isinstance(result, Built):
+                return result
+            await self.rejected(result)
+
+    async def _next(self, author: Author, trial: Trial) -> Built | Rejected:
         try:
-            draft = await author.draft(feedback)
+            draft = await author.draft(self._rejected.feedback if self._rejected is not None else None)
         except NoCode as error:
             return Rejected("generate", str(error))
-        await self._generated(draft, iteration)
-        return await trial.run(draft.sources, iteration)
-
-    async def _generated(self, draft: Draft, iteration: int) -> None:
         await self._claim.append(
             NodeGenerated(
-                iteration=iteration, sources=draft.sources, model=draft.model, input_tokens=draft.input_tokens,
+                iteration=self._iteration, sources=draft.sources, model=draft.model, input_tokens=draft.input_tokens,
                 output_tokens=draft.output_tokens, duration_s=round(draft.duration_s, 3), **self._ids(),
             )
         )  # fmt: skip
+        return await trial.built(draft.sources, self._iteration)
 
-    def _author(self) -> Author:
+    async def _writer(self) -> Author:
+        if self._author is None:
+            self._author = self._author_of_it()
+            lacking = await asyncio.to_thread(profiles.missing, self._profile)
+            why_not = "; ".join(str(one) for one in lacking) or self._lab.sandbox.refusal
+            if why_not:  # no author could do anything about that
+                raise GaveUp(why_not)
+        return self._author
+
+    def _author_of_it(self) -> Author:
         if self._spec.sources is not None:
             return Person(self._spec.sources)
         if self._lab.model is None:
             raise ModelFailed(NOT_CONFIGURED)
-        tries = min(max(self._request.max_iterations, 1), MAX_ITERATIONS)
         return ModelAuthor(
-            self._lab.model, self._profile, self._spec, tries=tries,
-            task="\n".join([self._request.prompt, *self._request.answers]),
-            guidance=self._guidance, say=self._say,
+            self._lab.model, self._profile, self._spec, tries=tries_of(self._request, self._spec), joined=self._joined,
+            task="\n".join([self._request.prompt, *self._request.answers]), guidance=self._guidance, say=self._say,
         )  # fmt: skip
+
+    def _tried_by(self) -> Trial:
+        assert self._trial is not None, "works_in comes first"
+        return self._trial
+
+    # -- how it ran
+
+    def seat(self, built: Built, joined: tuple[int, ...]) -> Seat:
+        """Its place in a simulation."""
+        return self._tried_by().seat(built, joined)
+
+    async def judged(
+        self, simulation: Simulation, together_with: list[str], others: Mapping[str, str]
+    ) -> Rejected | None:
+        """What is wrong with how it ran; see ``Trial.judged``."""
+        if self.is_over:
+            return None
+        return await self._tried_by().judged(simulation, self._iteration, together_with, others)
+
+    def can_try_again(self) -> bool:
+        """Whether there may be other sources."""
+        return not self.is_over and self._spec.sources is None and self._iteration < tries_of(self._request, self._spec)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it is as it is: a person wrote it, or it is on its board already."""
+        return self.is_over or self._spec.sources is not None
+
+    async def rejected(self, result: Rejected) -> None:
+        """The try failed, and the author is told why. Raises ``GaveUp`` when it was the last one, ``ClaimLost`` and ``LogUnavailable``."""
+        self._rejected = result
+        first_line = result.feedback.split("\n", 1)[0]
+        await self._say(f"iteration {self._iteration} failed ({result.stage}): {first_line}", level="WARNING")
+        if not self.can_try_again():
+            tries = self._iteration
+            raise GaveUp(
+                result.feedback if tries <= 1 else f"none of {tries} iterations passed; the last one: {result.feedback}"
+            )
+        await self._claim.append(
+            NodeRetried(iteration=self._iteration, stage=result.stage, feedback=result.feedback, **self._ids())
+        )
+
+    # -- from something that runs to its end
+
+    async def keep(self, built: Built) -> NodeImageStored:
+        """Puts what passed into the artifact store."""
+        return await self._tried_by().stored(built, self._iteration)
+
+    async def finished(self, stored: NodeImageStored, task: Task) -> str | None:
+        """Brings what passed onto a board, if that is asked for. None when the node succeeded, else the reason.
+
+        Raises ``ClaimLost`` and ``LogUnavailable``.
+        """
+        try:
+            if self._spec.deploy:
+                await self._deployed(stored, task)
+        except ENDS as error:
+            return await self.failed(error, iterations=stored.iteration)
+        await self._claim.append(NodeSucceeded(iterations=stored.iteration, **self._ids()))
+        await self._say(f"done after {stored.iteration} iteration(s)")
+        return None
+
+    async def failed(self, error: Exception, *, iterations: int | None = None) -> str:
+        """Writes down that it came to nothing; the reason. Raises ``ClaimLost`` and ``LogUnavailable``."""
+        reason = f"the agent runner could not work on it: {error}" if isinstance(error, OSError) else str(error)
+        await self._say(f"failed: {reason}", level="ERROR")
+        done = self._iteration if iterations is None else iterations
+        await self._claim.append(NodeFailed(reason=reason, iterations=done, **self._ids()))
+        return reason
 
     async def _deployed(self, stored: NodeImageStored, task: Task) -> None:
         deployment = Deployment(
             self._lab, self._claim, self._work, task_id=self._request.task_id, node=self._spec,
             profile=self._profile, image=stored.image,
         )  # fmt: skip
-        deployed = await deployment.run(task.flashing.get(self._spec.node_id))
+        deployed = await deployment.run(task.flashing.get(self.name))
         await self._claim.append(deployed)
         await self._say(f"{deployed.device} on {deployed.host} prints: {deployed.line}")
 
     async def _guidance(self) -> list[str]:
-        said = await self._lab.guidance(self._request.task_id, self._spec.node_id, self._heard)
+        said = await self._lab.guidance(self._request.task_id, self.name, self._heard)
         if said:
             self._heard = said[-1].sequence
         return [one.guidance for one in said]
 
     async def _say(self, line: str, level: str = "INFO") -> None:
-        await self._claim.sample(TaskLog(line=f"[{self._spec.node_id}] {line}", level=level, **self._ids()))
+        await self._claim.sample(TaskLog(line=f"[{self.name}] {line}", level=level, **self._ids()))
 
     def _ids(self) -> dict[str, Any]:
-        return {"timestamp": datetime.now(UTC), "task_id": self._request.task_id, "node_id": self._spec.node_id}
+        return {"timestamp": datetime.now(UTC), "task_id": self._request.task_id, "node_id": self.name}
 
 
-def _gave_up(last: Rejected, tries: int) -> str:
-    return last.feedback if tries == 1 else f"none of {tries} iterations passed; the last one: {last.feedback}"
-
-
-def _first_line(text: str) -> str:
-    return text.split("\n", 1)[0]
+def tries_of(request: TaskRequested, node: NodeSpec) -> int:
+    """How many firmwares there may be for a node."""
+    return 1 if node.sources is not None else min(max(request.max_iterations, 1), MAX_ITERATIONS)

@@ -1,6 +1,4 @@
-"""What a task will make. Pure: the request in, nodes out.
-
-Nodes that the request brings are taken as they are. Without any, the task has one node for its board, described by the prompt.
+"""What a task will make. Pure: nodes and links in, nodes out that can be made.
 
 A node without assertions gets one. If it comes with sources, that is that it prints anything at all: only their author knows what. If
 the model writes it, it is the first text that the description puts in quotes after a word like "print" (``print "HELLO"``), and
@@ -8,15 +6,18 @@ otherwise ``TEST PASS``, which the model is told to print once its firmware has 
 """
 
 import re
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from benchwire.agent.tools.assertions import IllegalAssertion, check
 from benchwire.boards import profile as profiles
-from benchwire.events.task import Assertion, NodeSpec, TaskRequested
+from benchwire.events.event import IllegalToken, token
+from benchwire.events.task import Assertion, NodeSpec, TaskRequested, UartLink
 
 PASS = "TEST PASS"  # noqa: S105 - not a password
-MAX_NODES = 32
+MAX_NODES = 64
+MAX_JOINED = 8  # so many simulators run at the same moment
 
 _QUOTED = re.compile(
     r"""\b(?:print|say|output|report|write|send|show)(?:s|ing)?\b[^."'`“\n]{0,60}(?:"([^"\n]+)"|'([^'\n]+)'|`([^`\n]+)`|“([^”\n]+)”)""",
@@ -29,36 +30,74 @@ class CannotPlan(ValueError):
 
 
 def plan(request: TaskRequested) -> list[NodeSpec]:
-    """The nodes of a firmware task, each with at least one assertion. Raises ``CannotPlan``."""
-    nodes = request.nodes or [_only_node(request)]
+    """The nodes that a firmware task brings, each with at least one assertion. Raises ``CannotPlan``."""
+    return checked(request.nodes, request.links, prompt=request.prompt)
+
+
+def checked(nodes: Sequence[NodeSpec], links: Sequence[UartLink], *, prompt: str) -> list[NodeSpec]:
+    """The nodes, completed; ``prompt`` is the description of those that have none. Raises ``CannotPlan``."""
     if len(nodes) > MAX_NODES:
         raise CannotPlan(f"{len(nodes)} nodes are too many for one task; at most {MAX_NODES} are made")
     ids = [node.node_id for node in nodes]
-    twice = sorted({one for one in ids if ids.count(one) > 1})
+    small = [one.lower() for one in ids]
+    twice = sorted({one for one, name in zip(ids, small, strict=True) if small.count(name) > 1})
     if twice:
         raise CannotPlan(f"two nodes have the same id: {', '.join(twice)}")
-    return [_complete(node, request) for node in nodes]
+    _check_links(ids, links)
+    _check_groups(nodes, links)
+    return [_complete(node, prompt) for node in nodes]
 
 
-def _only_node(request: TaskRequested) -> NodeSpec:
-    if not request.board:
-        raise CannotPlan(f"the task names no board; choose one of {', '.join(profiles.simulated_names())}")
-    if not request.prompt.strip():
-        raise CannotPlan("the task has neither a prompt nor nodes")
-    description = "\n".join([request.prompt, *request.answers])
-    return NodeSpec(node_id="node-1", board=request.board, description=description)
+def groups(nodes: Sequence[NodeSpec], links: Sequence[UartLink]) -> list[list[NodeSpec]]:
+    """The nodes that are simulated together: those that links join, directly or by way of others. In the order of the plan."""
+    leader = {node.node_id: node.node_id for node in nodes}
+    for link in links:
+        into, gone = leader[link.a], leader[link.b]
+        leader = {name: into if one == gone else one for name, one in leader.items()}
+    found: dict[str, list[NodeSpec]] = {}
+    for node in nodes:
+        found.setdefault(leader[node.node_id], []).append(node)
+    return list(found.values())
 
 
-def _complete(node: NodeSpec, request: TaskRequested) -> NodeSpec:
+def joined_to(node_id: str, links: Sequence[UartLink]) -> list[str]:
+    """The nodes at the other ends of a node's links."""
+    ends = [one.b if one.a == node_id else one.a for one in links if node_id in (one.a, one.b)]
+    return list(dict.fromkeys(ends))
+
+
+def _check_links(ids: Sequence[str], links: Sequence[UartLink]) -> None:
+    for link in links:
+        for end in (link.a, link.b):
+            if end not in ids:
+                raise CannotPlan(f"a link names {end!r}, and no node is called so; there are {', '.join(ids)}")
+        if link.a == link.b:
+            raise CannotPlan(f"a link joins {link.a} with itself")
+    pairs = [frozenset((one.a, one.b)) for one in links]
+    if len(set(pairs)) < len(pairs):
+        raise CannotPlan("two links join the same nodes")
+
+
+def _check_groups(nodes: Sequence[NodeSpec], links: Sequence[UartLink]) -> None:
+    for group in groups(nodes, links):
+        if len(group) > MAX_JOINED:
+            names = ", ".join(one.node_id for one in group)
+            raise CannotPlan(f"{len(group)} nodes are joined ({names}); at most {MAX_JOINED} are simulated together")
+
+
+def _complete(node: NodeSpec, prompt: str) -> NodeSpec:
     try:
-        profiles.load_simulated(node.board)
+        token(node.node_id, "node_id")
+        profile = profiles.load_simulated(node.board)
         check(node.assertions)
-    except (profiles.UnknownProfile, profiles.NotSimulated, IllegalAssertion) as error:
+    except (IllegalToken, profiles.UnknownProfile, profiles.NotSimulated, IllegalAssertion) as error:
         raise CannotPlan(f"node {node.node_id}: {error}") from error
-    if node.sources is None and not node.description.strip() and not request.prompt.strip():
+    if node.deploy and profile.driver is None:
+        raise CannotPlan(f"node {node.node_id}: {profiles.NotFlashed(profile)}")
+    if node.sources is None and not node.description.strip() and not prompt.strip():
         raise CannotPlan(f"node {node.node_id} has neither a description nor sources")
     if node.sources is None and not node.description.strip():
-        node = replace(node, description=request.prompt)
+        node = replace(node, description=prompt)
     return node if node.assertions else replace(node, assertions=[_default_assertion(node)])
 
 

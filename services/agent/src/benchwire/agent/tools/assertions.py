@@ -1,172 +1,201 @@
-"""What a board's output must show. Pure: text and assertions in, results out.
+"""What a board's output must show. Pure: what it printed and assertions in, results out.
 
-Line endings are unified first (CR LF and CR become LF). A substring may lie anywhere in the output, across lines too. A regex is
-searched line by line: ``^`` and ``$`` are the ends of a line. ``absent`` is a substring that must not appear.
+Line endings are unified first (CR LF and CR become LF). A text may lie anywhere in the output, across lines too. A regex (RE2's syntax: no
+pattern can keep it busy for long) is searched line by line: ``^`` and ``$`` are the ends of a line, and no match goes beyond one.
 
-Python's ``re`` backtracks and can't be interrupted, so its work is bounded beforehand. A pattern is short, has few repeats and choices,
-repeats no group that can match in several ways (``(a+)+`` takes exponential time), and has neither back reference nor look-around.
-Of each line, the first ``MAX_LINE_CHARS`` characters are searched. The worst pattern that passes takes about a second for a line made
-to hurt it; ordinary ones take microseconds.
+``within_s`` counts from the first byte of output. What has to be shown has to be there by then; what is forbidden (``absent``, more than
+``max_count``, a number out of its ``range``) is looked for until then, and without it to the end of the run.
 """
 
-import re
-from collections.abc import Sequence
-from enum import StrEnum
-from functools import lru_cache
+import math
+from collections.abc import Callable, Sequence
 
+import msgspec
+
+from benchwire.agent.tools.printed import Printed
+from benchwire.events.assertions import IllegalAssertion, Kind, check, pattern_of, shortened
+from benchwire.events.patterns import Found
 from benchwire.events.task import Assertion, AssertionResult
 
-MAX_PATTERN_CHARS = 200
-MAX_LINE_CHARS = 160
-# A repeat may try each place in the line, a choice (| or ?) only two ways; what they try multiplies, so the weights add up as powers.
-REPEAT_WEIGHT = 8
-CHOICE_WEIGHT = 2
-MAX_WEIGHT = 28
-MAX_DETAIL_CHARS = 200
-
-# The parts of a pattern: an escape, a character class (a `]` right after its opening is a member), a group's opening, a quantifier with
-# its lazy or possessive suffix, or one character.
-_PART = re.compile(
-    r"(?P<escape>\\.)|(?P<class>\[\^?\]?(?:\\.|[^\]\\])*\])|(?P<open>\((?:\?(?:P<\w+>|:|i\)|\S)?)?)"
-    r"|(?P<quantifier>(?:[*+?]|\{(?:\d+(?:,\d*)?|,\d+)\})[?+]?)|(?P<other>.)",
-    re.DOTALL,
-)
-_PLAIN_GROUP = re.compile(r"\((\?(P<\w+>|:))?")
-_EXACT = re.compile(r"\{\d+\}.?")
+__all__ = ["IllegalAssertion", "Kind", "check", "judge", "satisfied"]
 
 
-class IllegalAssertion(ValueError):
-    """The assertion can't be judged: its kind is unknown, or its pattern is empty, no regex, or may take too long."""
+class Verdict(msgspec.Struct, frozen=True):
+    """What an output shows of one assertion so far; ``for_good`` when it passed, and nothing that may still come can change that."""
+
+    passed: bool
+    detail: str
+    for_good: bool
 
 
-class Kind(StrEnum):
-    """How a pattern is meant."""
-
-    SUBSTRING = "substring"
-    REGEX = "regex"
-    ABSENT = "absent"
-
-
-def check(assertions: Sequence[Assertion]) -> None:
-    """Raises ``IllegalAssertion`` when one of them can't be judged."""
-    for one in assertions:
-        if one.kind not in list(Kind):
-            raise IllegalAssertion(f"assertion {one.name!r}: kind is {', '.join(Kind)}, not {one.kind!r}")
-        if not one.pattern:
-            raise IllegalAssertion(f"assertion {one.name!r} has an empty pattern, which any output would satisfy")
-        problem = _regex_problem(one.pattern) if one.kind == Kind.REGEX else None
-        if problem is not None:
-            raise IllegalAssertion(f"assertion {one.name!r}: the regex {one.pattern!r} {problem}")
-
-
-def judge(output: str, assertions: Sequence[Assertion]) -> list[AssertionResult]:
+def judge(output: str | Printed, assertions: Sequence[Assertion]) -> list[AssertionResult]:
     """One result for each assertion, in order. Only for what passed ``check``."""
-    unified = output.replace("\r\n", "\n").replace("\r", "\n")
-    return [_judge_one(unified, assertion) for assertion in assertions]
+    verdicts = _verdicts(output, assertions)
+    return [
+        AssertionResult(name=one.name, passed=verdict.passed, required=one.required, detail=verdict.detail)
+        for one, verdict in zip(assertions, verdicts, strict=True)
+    ]
 
 
-def satisfied(output: str, assertions: Sequence[Assertion]) -> bool:
-    """Whether the output shows all that is required, so that a simulation may end.
-
-    Never true while nothing positive is required: that something stays absent is only known at the end.
-    """
-    required = [assertion for assertion in assertions if assertion.required]
-    if all(assertion.kind == Kind.ABSENT for assertion in required):
-        return False
-    return all(result.passed for result in judge(output, required))
+def satisfied(output: str | Printed, assertions: Sequence[Assertion]) -> bool:
+    """Whether the output shows all that is required, for good, so that a simulation may end. Never while nothing is required."""
+    required = [one for one in assertions if one.required]
+    return bool(required) and all(one.for_good for one in _verdicts(output, required))
 
 
-def _judge_one(output: str, assertion: Assertion) -> AssertionResult:
-    line = _deciding_line(output, assertion)
-    passed = (line is None) if assertion.kind == Kind.ABSENT else (line is not None)
-    return AssertionResult(
-        name=assertion.name,
-        passed=passed,
-        required=assertion.required,
-        detail=_shortened(line) if line is not None else _not_found(output, assertion),
-    )
+def _verdicts(output: str | Printed, assertions: Sequence[Assertion]) -> list[Verdict]:
+    printed = (Printed(output) if isinstance(output, str) else output).unified()
+    return [_JUDGES[Kind(one.kind)](printed, one) for one in assertions]
 
 
-def _deciding_line(output: str, assertion: Assertion) -> str | None:
-    """The line with the first match; None when there is no match."""
-    if assertion.kind == Kind.REGEX:
-        regex = _compiled(assertion.pattern)
-        return next((line for line in output.split("\n") if regex.search(line[:MAX_LINE_CHARS])), None)
-    start = output.find(assertion.pattern.replace("\r\n", "\n"))
-    if start < 0:
-        return None
-    return output[output.rfind("\n", 0, start) + 1 :].split("\n", 1)[0]
+# -- each kind
 
 
-def _not_found(output: str, assertion: Assertion) -> str:
-    if assertion.kind == Kind.ABSENT:
-        return ""
-    lines = [line for line in output.split("\n") if line.strip()]
+def _substring(printed: Printed, asked: Assertion) -> Verdict:
+    text = _unified(asked.pattern)
+    start = printed.text.find(text)
+    return _shown(printed, asked, None if start < 0 else start + len(text), start)
+
+
+def _regex(printed: Printed, asked: Assertion) -> Verdict:
+    found = pattern_of(asked.pattern).search(printed.text)
+    return _shown(printed, asked, None if found is None else found.end, 0 if found is None else found.start)
+
+
+def _absent(printed: Printed, asked: Assertion) -> Verdict:
+    text = _unified(asked.pattern)
+    start = printed.text.find(text)
+    if start >= 0 and _in_time(printed, asked, start + len(text)):
+        return _failed(shortened(printed.line_at(start)))
+    return _passed("", for_good=_time_is_over(printed, asked))
+
+
+def _order(printed: Printed, asked: Assertion) -> Verdict:
+    texts = [_unified(one) for one in asked.patterns]
+    end = start = 0
+    for number, text in enumerate(texts):
+        start = printed.text.find(text, end)
+        if start < 0:
+            before = texts[number - 1] if number else None
+            return _failed(_out_of_order(printed, text, before))
+        end = start + len(text)
+    return _shown(printed, asked, end, start)
+
+
+def _count(printed: Printed, asked: Assertion) -> Verdict:
+    ends = [one.end for one in pattern_of(asked.pattern).each(printed.text)]
+    counted = sum(_in_time(printed, asked, one) for one in ends)
+    said = f"matched {_times(counted)}" + (f" within {asked.within_s:g} s" if asked.within_s is not None else "")
+    if asked.max_count is not None and counted > asked.max_count:
+        return _failed(f"{said}, at most {asked.max_count} were asked")
+    if asked.min_count is not None and counted < asked.min_count:
+        late = f"; {_times(len(ends))} in all" if len(ends) > counted else ""
+        return _failed(f"{said}, at least {asked.min_count} were asked{late}")
+    return _passed(said, for_good=asked.max_count is None or _time_is_over(printed, asked))
+
+
+def _range(printed: Printed, asked: Assertion) -> Verdict:
+    pattern = pattern_of(asked.pattern)
+    found = list(pattern.each(printed.text))
+    looked_at = [one for one in found if _in_time(printed, asked, one.end)]
+    if not looked_at:
+        first = found[0] if found else None
+        return _shown(printed, asked, None if first is None else first.end, 0 if first is None else first.start)
+    number = pattern.number_of(asked.group) or 0
+    for one in looked_at:
+        problem = _number_problem(_group(one, number), asked)
+        if problem is not None:
+            return _failed(f"{problem}, in {shortened(printed.line_at(one.start))!r}")
+    values = f"{len(looked_at)} numbers, the last one " if len(looked_at) > 1 else ""
+    return _passed(f"{values}{_group(looked_at[-1], number)}", for_good=_time_is_over(printed, asked))
+
+
+_JUDGES: dict[Kind, Callable[[Printed, Assertion], Verdict]] = {
+    Kind.SUBSTRING: _substring,
+    Kind.REGEX: _regex,
+    Kind.ABSENT: _absent,
+    Kind.ORDER: _order,
+    Kind.COUNT: _count,
+    Kind.RANGE: _range,
+}
+
+
+# -- what they have in common
+
+
+def _passed(detail: str, *, for_good: bool) -> Verdict:
+    return Verdict(passed=True, detail=detail, for_good=for_good)
+
+
+def _failed(detail: str) -> Verdict:
+    return Verdict(passed=False, detail=detail, for_good=False)
+
+
+def _shown(printed: Printed, asked: Assertion, end: int | None, start: int) -> Verdict:
+    """The verdict on something that has to be there: it ends at ``end``, or was not found."""
+    if end is None:
+        return _failed(_not_seen(printed, asked.pattern))
+    line = shortened(printed.line_at(start))
+    if not _in_time(printed, asked, end):
+        return _failed(f"shown after {_seconds(printed.at_s(end))}, {asked.within_s:g} s was asked: {line}")
+    return _passed(line, for_good=True)
+
+
+def _in_time(printed: Printed, asked: Assertion, end: int) -> bool:
+    return asked.within_s is None or printed.at_s(end) <= asked.within_s
+
+
+def _time_is_over(printed: Printed, asked: Assertion) -> bool:
+    """Whether nothing that comes from now on counts."""
+    return printed.is_over or (asked.within_s is not None and printed.lasted_s > asked.within_s)
+
+
+def _not_seen(printed: Printed, what: str) -> str:
+    lines = [line for line in printed.text.split("\n") if line.strip()]
     if not lines:
-        return f"{_shortened(assertion.pattern)!r} was not seen: there was no output"
-    return f"{_shortened(assertion.pattern)!r} was not seen in {len(lines)} lines; the last one is {_shortened(lines[-1])!r}"
+        return f"{shortened(what)!r} was not seen: there was no output"
+    seen = f"{len(lines)} lines" if len(lines) > 1 else "1 line"
+    return f"{shortened(what)!r} was not seen in {seen}; the last one is {shortened(lines[-1])!r}"
 
 
-def _shortened(line: str) -> str:
-    return line if len(line) <= MAX_DETAIL_CHARS else f"{line[:MAX_DETAIL_CHARS]}..."
+def _out_of_order(printed: Printed, text: str, before: str | None) -> str:
+    if before is None or text not in printed.text:
+        return _not_seen(printed, text)
+    return f"{shortened(text)!r} came before {shortened(before)!r}, and not after it"
 
 
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+def _group(found: Found, number: int) -> str | None:
+    return found.groups[number - 1] if number else found.text
 
 
-def _regex_problem(pattern: str) -> str | None:
-    """Why the pattern is refused; None when it may be searched."""
-    if len(pattern) > MAX_PATTERN_CHARS:
-        return f"is longer than {MAX_PATTERN_CHARS} characters"
+def _number_problem(text: str | None, asked: Assertion) -> str | None:
+    """Why what the group holds is not in the range; None when it is."""
+    value = _number(text or "")
+    if value is None:
+        return f"{shortened(text or '')!r} is no number"
+    if asked.minimum is not None and value < asked.minimum:
+        return f"{text} is below {asked.minimum:g}"
+    if asked.maximum is not None and value > asked.maximum:
+        return f"{text} is above {asked.maximum:g}"
+    return None
+
+
+def _number(text: str) -> float | None:
+    """Decimal, or hexadecimal with a leading 0x."""
     try:
-        _compiled(pattern)
-    except re.error as error:
-        return f"is no regex: {error}"
-    except (OverflowError, RecursionError):
-        return "is too large"
-    return _cost_problem(pattern)
+        value = float(int(text, 16)) if "0x" in text[:3].lower() else float(text)
+    except (ValueError, OverflowError):
+        return None
+    return value if math.isfinite(value) else None
 
 
-def _cost_problem(pattern: str) -> str | None:
-    """What could make a search slow, from one walk over the parts of a valid pattern."""
-    varied = [False]  # for each open group: whether it can match in more than one way so far
-    atom_varied = False
-    repeats = choices = 0
-    for part in _PART.finditer(pattern.removeprefix("(?i)")):
-        text, kind = part.group(), part.lastgroup
-        special = _special(text, kind)
-        if special is not None:
-            return special
-        several, atom_varied = atom_varied, False
-        if kind == "open":
-            varied.append(False)
-        elif kind == "quantifier":
-            if several:
-                return "repeats a group that can match in several ways, which may take exponential time; write the repeats out"
-            varied[-1] |= not _EXACT.fullmatch(text)
-            repeats += text[0] in "*+" or "," in text
-            choices += text[0] == "?"
-        elif text == "|":
-            varied[-1] = True
-            choices += 1
-        elif text == ")":
-            atom_varied = varied.pop()
-            varied[-1] |= atom_varied
-    if repeats * REPEAT_WEIGHT + choices * CHOICE_WEIGHT > MAX_WEIGHT:
-        return (
-            f"has {repeats} open repeats and {choices} choices (| and ?), which may take too long; three repeats with two choices are"
-            " searched, or two with six (a leading or trailing .* is not needed)"
-        )
-    return None
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
-def _special(text: str, kind: str | None) -> str | None:
-    if kind == "open" and not _PLAIN_GROUP.fullmatch(text):
-        return (
-            "has a look-around or another special group; (...), (?:...), (?P<name>...) and a leading (?i) are searched"
-        )
-    if kind == "escape" and text[1] in "123456789":
-        return "has a back reference"
-    return None
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _unified(text: str) -> str:
+    return text.replace("\r\n", "\n")
