@@ -137,7 +137,8 @@ async def test_a_session_runs_to_its_end_with_every_step_in_the_log(
     assert returned[2].tool_output == "kept"
     called = [one for one in events if isinstance(one, ToolCalled)]
     assert [one.tool_use_id for one in called] == [one.tool_use_id for one in returned]
-    assert "".join(spoken) == "I look around first.Now I read it.All done."
+    everything = "I look around first.Now I read it.All done."
+    await eventually(lambda: "".join(spoken) == everything, what="all that was spoken")
     used = [one for one in events if isinstance(one, ModelUsed)]
     assert all(one.output_tokens > 0 for one in used)
 
@@ -170,7 +171,7 @@ async def test_a_stop_in_the_middle_of_a_tool_ends_its_whole_process_tree(
         await eventually(lambda: len(sleepers(nap)) == 4, what="four sleepers")
         await log.append(stop())
         assert isinstance(await end_of(happened), SessionStopped)
-        assert sleepers(nap) == []
+        await eventually(lambda: sleepers(nap) == [], what="the end of what was killed")
 
 
 async def test_of_two_runners_exactly_one_runs_a_session(
@@ -251,7 +252,7 @@ async def test_sigterm_gives_a_session_back_and_the_next_runner_goes_on_with_it(
             await eventually(lambda: len(sleepers(nap)) == 4, what="four sleepers")
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0
-            assert sleepers(nap) == []
+            await eventually(lambda: sleepers(nap) == [], what="the end of what was killed")
             assert not await Presence(bus).is_there("agent", "runner-1")
         async with agent("runner-2", url=url):
             assert isinstance(await end_of(happened), SessionEnded)

@@ -12,6 +12,7 @@ from benchwire.agent.task import Task
 from benchwire.events.device import DeviceLeased, DeviceReleased
 from benchwire.events.event import Event
 from benchwire.events.session import (
+    MessageRequested,
     SessionClaimed,
     SessionDeleted,
     SessionEnded,
@@ -19,6 +20,8 @@ from benchwire.events.session import (
     SessionRequested,
     SessionStopped,
     SessionStopRequested,
+    ToolApprovalRequested,
+    ToolDecided,
 )
 from benchwire.events.task import (
     TaskCancelled,
@@ -106,6 +109,37 @@ def test_a_new_request_after_the_end_is_a_new_run() -> None:
 )  # fmt: skip
 def test_tasks_are_taken_by_the_same_rules(events: list[Event], event: Event | None) -> None:
     assert commands.claim_task(given_task(events), "t", runner="me", gone={"gone"}, now=NOW) == event
+
+
+def lived(*events: Event) -> commands.Life:
+    life = commands.Life()
+    for event in events:
+        life = commands.lived(claimed("me", 2), life, event)
+    return life
+
+
+def test_work_is_held_until_it_is_over_or_somebody_else_has_it() -> None:
+    assert not lived(claimed("me", 1)).held
+    assert lived(claimed("me", 1), claimed("me", 2)).held
+    assert not lived(claimed("me", 2), claimed("other", 3)).held
+    for end in (SessionEnded, SessionFailed, SessionStopped, SessionDeleted):
+        assert not lived(claimed("me", 2), sample(end, session_id="s")).held
+
+
+def test_a_message_that_was_not_taken_in_is_unread_whoever_had_the_session_when_it_came() -> None:
+    letters = [MessageRequested(timestamp=NOW, session_id="s", message_id=name, text=name) for name in ("a", "b")]
+    life = lived(claimed("me", 1), letters[0], claimed("me", 2), letters[1])
+    assert commands.unread(life, {"a"}) == [letters[1]]
+    assert commands.unread(lived(letters[0], sample(SessionDeleted, session_id="s"), claimed("me", 2)), set()) == []
+
+
+def test_a_call_that_is_asked_about_anew_is_not_decided() -> None:
+    decided: ToolDecided | None = None
+    yes = ToolDecided(timestamp=NOW, session_id="s", tool_use_id="u", approved=True)
+    asked = sample(ToolApprovalRequested, tool_use_id="u")
+    for event, after in ((asked, None), (sample(ToolDecided, tool_use_id="v"), None), (yes, yes), (asked, None)):
+        decided = commands.decision_on("u", decided, event)
+        assert decided == after
 
 
 def leased(lease_id: str, expires_in_s: float = 60.0) -> DeviceLeased:

@@ -9,6 +9,7 @@ import pytest
 from benchwire.agent.endpoint import configured
 from benchwire.agent.errors import ModelFailed
 from benchwire.agent.settings import Settings
+from benchwire.events import child
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_process_starts_without_loading_what_it_may_never_need(module: str, heavy: str) -> None:
     """The SDK took two and a half seconds of processor time of each start of a runner."""
     code = f"import sys, {module}; sys.exit({heavy!r} in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert subprocess.run(child.dying_with_owner([sys.executable, "-c", code]), check=False).returncode == 0
 
 
 async def test_nothing_that_names_a_model_is_no_model() -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from benchwire.events import asks, catalog, codec, tracing
 from benchwire.events.asks import Refused
-from benchwire.events.catalog import CATALOG, FLASH_AGENT, OBSERVABILITY, Entry
+from benchwire.events.catalog import AGENT, CATALOG, DOCUMENTS, FLASH_AGENT, OBSERVABILITY, Entry
 
 VERSION = "3.0.0"
 NATS = "nats"
@@ -23,18 +23,25 @@ Kind = type[msgspec.Struct]
 
 
 class Ask(NamedTuple):
-    """What a host's flash agent can be asked: the last token of the subject, the request, and its answer when it is not ``Refused``."""
+    """What a service can be asked: the subject, the request, its answer when it is not ``Refused``, who asks and who answers."""
 
-    verb: str
+    subject: str
     request: Kind
     answer: Kind
+    askers: tuple[str, ...]
+    answerer: str
 
 
 ASKS = (
-    Ask("scan", asks.ScanHost, asks.HostScanned),
-    Ask("identify", asks.IdentifyDevice, asks.Identified),
-    Ask("handle", asks.HandleDevice, asks.Handled),
-    Ask("write_serial", asks.WriteSerial, asks.SerialAccepted),
+    Ask("ask.host.{host}.scan", asks.ScanHost, asks.HostScanned, (OBSERVABILITY,), FLASH_AGENT),
+    Ask("ask.host.{host}.identify", asks.IdentifyDevice, asks.Identified, (OBSERVABILITY,), FLASH_AGENT),
+    Ask("ask.host.{host}.handle", asks.HandleDevice, asks.Handled, (OBSERVABILITY,), FLASH_AGENT),
+    Ask("ask.host.{host}.write_serial", asks.WriteSerial, asks.SerialAccepted, (OBSERVABILITY, AGENT), FLASH_AGENT),
+    Ask("ask.agent.design", asks.DesignSystem, asks.SystemDesigned, (OBSERVABILITY,), AGENT),
+    Ask("ask.agent.boards", asks.ListBoards, asks.BoardsListed, (OBSERVABILITY,), AGENT),
+    Ask("ask.documents.push", asks.PushDocument, asks.DocumentPushed, (AGENT,), DOCUMENTS),
+    Ask("ask.documents.search", asks.SearchDocuments, asks.DocumentsFound, (AGENT,), DOCUMENTS),
+    Ask("ask.documents.get", asks.GetDocument, asks.DocumentTold, (AGENT,), DOCUMENTS),
 )
 
 
@@ -205,13 +212,13 @@ def _of_ask(part: _Part, ask: Ask) -> _Part:
     name, reply = f"ask_{tag}", f"ask_{tag}_reply"
     asked = part.message(ask.request.__name__, ask.request)
     told = [part.message(one.__name__, one) for one in (ask.answer, Refused)]
-    part.channel(name, f"ask.host.{{host}}.{ask.verb}", _sentence(ask.request), [NATS], [asked])
+    part.channel(name, ask.subject, _sentence(ask.request), [NATS], [asked])
     part.channel(reply, None, "The answer, on the inbox that the request names.", [NATS], told)
     answer = {
         "channel": {"$ref": f"#/channels/{reply}"},
         "messages": [{"$ref": f"#/channels/{reply}/messages/{one}"} for one in told],
     }
-    for service, action, verb in ((OBSERVABILITY, "send", "asks"), (FLASH_AGENT, "receive", "answers")):
+    for service, action, verb in (*((one, "send", "asks") for one in ask.askers), (ask.answerer, "receive", "answers")):
         operation = part.operation(
             f"{service}.{verb}.{tag}",
             action=action,

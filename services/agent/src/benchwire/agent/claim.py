@@ -1,6 +1,6 @@
 """Taking a piece of work, and holding it: what is written under a claim lands only while nobody has taken the work over."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Set
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from benchwire.agent import commands
 from benchwire.agent import session as sessions
 from benchwire.agent import task as tasks
+from benchwire.agent.commands import Life
 from benchwire.agent.errors import ClaimLost, HeldByAnother
 from benchwire.agent.session import Session
 from benchwire.agent.task import Task
@@ -17,7 +18,7 @@ from benchwire.events.catalog import filter_of, filters_of
 from benchwire.events.event import Event
 from benchwire.events.log import Contended, Decided, Expected, Log
 from benchwire.events.presence import Presence
-from benchwire.events.session import SessionClaimed
+from benchwire.events.session import MessageRequested, SessionClaimed, SessionEnded, ToolDecided
 from benchwire.events.task import TaskClaimed
 
 SERVICE = "agent"
@@ -63,28 +64,58 @@ class Claim:
         A session that was closed while this runner was frozen would else be begun anew by the runner's late start, and never end. Raises
         ``ClaimLost`` and ``LogUnavailable``.
         """
-        decided = await self.log.decide(
-            self._life,
-            initial=False,
-            evolve=partial(commands.still_held, self._taken),
-            decide=lambda held: event if held else None,
+        decided = await self._decided(lambda life: event if life.held else None)
+        if decided.event is None:
+            raise self._lost()
+
+    async def end(self, event: SessionEnded, *, taken: Set[str]) -> list[MessageRequested]:
+        """As ``settle``, unless somebody has something to say to the session that is not among what it has ``taken`` in: returns that.
+
+        Whoever is told that a message waits for a session that runs finds it in the conversation, or the session not ended.
+        """
+        decided = await self._decided(lambda life: event if life.held and not commands.unread(life, taken) else None)
+        if not decided.state.held and decided.event is None:
+            raise self._lost()
+        return commands.unread(decided.state, taken)
+
+    async def decision(self, event: ToolDecided) -> ToolDecided:
+        """What is decided about a call: ``event``, unless somebody was faster, then what they said.
+
+        Written only while the call waits; whoever takes the session over finds it. Raises ``ClaimLost`` and ``LogUnavailable``.
+        """
+        await self.check()
+        decided: Decided[ToolDecided | None] = await self.log.decide(
+            commands.APPROVAL,
+            initial=None,
+            evolve=partial(commands.decision_on, event.tool_use_id),
+            decide=lambda known: event if known is None else None,
             caused_by=self._caused_by,
             deadline_s=APPEND_DEADLINE_S,
             **self._ids,
         )
-        if decided.event is None:
-            raise self._lost()
+        return decided.state or event
+
+    async def _decided(self, decide: Callable[[Life], Event | None]) -> Decided[Life]:
+        return await self.log.decide(
+            self._life,
+            initial=Life(),
+            evolve=partial(commands.lived, self._taken),
+            decide=decide,
+            caused_by=self._caused_by,
+            deadline_s=APPEND_DEADLINE_S,
+            **self._ids,
+        )
 
     async def check(self) -> None:
         """Asked before what cannot be taken back. Raises ``ClaimLost`` when the work was ended or taken over, and ``LogUnavailable``.
 
         ``append`` alone would not notice an end: the server compares with claims, and whoever closed the work made none.
         """
-        held = False
+        life = Life()
         async with aclosing(self.log.read(filters_of(self._life, **self._ids))) as events:
             async for one in events:
-                held = commands.still_held(self._taken, held, one.event)
-        if not held:
+                life = commands.lived(self._taken, life, one.event)
+        if not life.held:
             raise self._lost()
 
     def _lost(self) -> ClaimLost:

@@ -3,6 +3,7 @@
 from collections.abc import Set
 from datetime import datetime, timedelta
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from benchwire.agent import session as sessions
@@ -12,14 +13,33 @@ from benchwire.agent.session import Session
 from benchwire.agent.task import Task
 from benchwire.events.device import DeviceLeased
 from benchwire.events.event import Event
-from benchwire.events.session import SessionClaimed, SessionDeleted, SessionEnded, SessionFailed, SessionStopped
+from benchwire.events.session import (
+    MessageRequested,
+    SessionClaimed,
+    SessionDeleted,
+    SessionEnded,
+    SessionFailed,
+    SessionStopped,
+    ToolApprovalRequested,
+    ToolDecided,
+)
 from benchwire.events.task import TaskCancelled, TaskClaimed, TaskFailed, TaskFinished
 
 _ENDS = (SessionEnded, SessionFailed, SessionStopped, SessionDeleted, TaskFinished, TaskFailed, TaskCancelled)
 
-# Who has the work, and whether it is over; of what happens in between there may be thousands.
-LIFE_OF_SESSION: tuple[type[Event], ...] = (SessionClaimed, SessionEnded, SessionFailed, SessionStopped, SessionDeleted)
+# Who has the work, whether it is over, and what people said to it; of what happens in between there may be thousands.
+LIFE_OF_SESSION: tuple[type[Event], ...] = (
+    SessionClaimed, MessageRequested, SessionEnded, SessionFailed, SessionStopped, SessionDeleted,
+)  # fmt: skip
 LIFE_OF_TASK: tuple[type[Event], ...] = (TaskClaimed, TaskFinished, TaskFailed, TaskCancelled)
+APPROVAL: tuple[type[Event], ...] = (ToolApprovalRequested, ToolDecided)
+
+
+class Life(Struct, frozen=True, kw_only=True):
+    """Whether a piece of work is ``held`` by a certain claim, and the ``letters`` that people wrote to it."""
+
+    held: bool = False
+    letters: tuple[MessageRequested, ...] = ()
 
 
 def claim_session(
@@ -51,11 +71,33 @@ def claim_task(
     return TaskClaimed(timestamp=now, task_id=task_id, runner=runner, attempt=task.attempt + 1)
 
 
-def still_held(taken: SessionClaimed | TaskClaimed, before: bool, event: Event) -> bool:
-    """Whether the work is held by the claim ``taken`` after ``event`` of its life."""
-    if isinstance(event, SessionClaimed | TaskClaimed):
-        return (event.runner, event.attempt) == (taken.runner, taken.attempt)
-    return before and not isinstance(event, _ENDS)
+def lived(taken: SessionClaimed | TaskClaimed, life: Life, event: Event) -> Life:
+    """The life of the work after ``event``, as whoever made the claim ``taken`` sees it."""
+    match event:
+        case SessionClaimed() | TaskClaimed():
+            return replace(life, held=(event.runner, event.attempt) == (taken.runner, taken.attempt))
+        case MessageRequested():
+            return replace(life, letters=(*life.letters, event))
+        case SessionDeleted():
+            return Life()
+        case _:
+            return replace(life, held=life.held and not isinstance(event, _ENDS))
+
+
+def unread(life: Life, taken: Set[str]) -> list[MessageRequested]:
+    """The letters that are not among those ``taken`` in, in their order."""
+    return [letter for letter in life.letters if letter.message_id not in taken]
+
+
+def decision_on(use: str, before: ToolDecided | None, event: Event) -> ToolDecided | None:
+    """What is decided about the call ``use`` after ``event``; one that is asked about anew is not decided."""
+    match event:
+        case ToolApprovalRequested(tool_use_id=asked) if asked == use:
+            return None
+        case ToolDecided(tool_use_id=decided) if decided == use:
+            return event
+        case _:
+            return before
 
 
 def _free(holder: str | None, runner: str, gone: Set[str]) -> None:

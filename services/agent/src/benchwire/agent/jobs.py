@@ -5,9 +5,9 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
+from benchwire.agent import fitting
 from benchwire.agent.claim import Claim, Desk
+from benchwire.agent.code import pipeline as code
 from benchwire.agent.errors import ClaimLost, HeldByAnother
 from benchwire.agent.firmware import pipeline
 from benchwire.agent.lab import Lab
@@ -23,8 +23,6 @@ from benchwire.events.session import SessionClaimed, SessionFailed, SessionReque
 from benchwire.events.task import TaskCancelled, TaskClaimed, TaskFailed, TaskRequested
 
 log = logging.getLogger(__name__)
-
-MAX_REASON_CHARS = 64 * 1024
 
 
 class Jobs:
@@ -43,7 +41,7 @@ class Jobs:
         name = request.session_id
         if self._bench.has("session", name):
             return Later()
-        with self._bench.at_work("session", name) as work:
+        with self._bench.at_work("session", name, delivery.seat) as work:
             try:
                 taken = await self._desk.session(name, caused_by=delivery.id)
             except HeldByAnother as held:
@@ -52,11 +50,12 @@ class Jobs:
                 return None
             claim = self._desk.claim(taken.event, taken.sequence, caused_by=delivery.id)
             work.claimed(taken.sequence)
-            end = await self._ended(work, self._runner.run(taken.state, claim))
+            end = await self._ended(work, self._runner.run(taken.state, claim, work))
             if isinstance(end, str):
-                end = SessionFailed(timestamp=_now(), session_id=name, reason=end)
-            stopped = SessionStopped(timestamp=_now(), session_id=name, reason=work.reason)
-            await self._finish(work, claim, end or stopped)
+                end = SessionFailed(timestamp=_now(), session_id=name, reason=end, code="agent")
+            if end is None and work.verdict is Verdict.STOPPED:
+                end = SessionStopped(timestamp=_now(), session_id=name, reason=work.reason)
+            await self._finish(work, claim, end)  # None: it has ended, and written that
             return None
 
     async def task(self, delivery: Delivery) -> Later | None:
@@ -77,7 +76,7 @@ class Jobs:
                 return None
             claim = self._desk.claim(taken.event, taken.sequence, caused_by=delivery.id)
             work.claimed(taken.sequence)
-            end = await self._ended(work, pipeline.run(taken.state, claim, work, self._lab))
+            end = await self._ended(work, self._made(request.kind, taken.state, claim, work))
             if isinstance(end, str):
                 end = TaskFailed(timestamp=_now(), task_id=name, reason=end)
             await self._cancel_flashing(work, claim)
@@ -85,8 +84,13 @@ class Jobs:
             await self._finish(work, claim, end or cancelled)
             return None
 
-    async def _ended(self, work: Work, body: Coroutine[Any, Any, Event]) -> Event | str | None:
-        """The event that ``body`` ends with; a sentence when it failed in a way nobody foresaw; None when it was broken off."""
+    def _made(self, kind: str, task: Task, claim: Claim, work: Work) -> Coroutine[Any, Any, Event]:
+        if kind == code.CODE:
+            return code.run(task, claim, self._lab)
+        return pipeline.run(task, claim, work, self._lab)
+
+    async def _ended(self, work: Work, body: Coroutine[Any, Any, Event | None]) -> Event | str | None:
+        """The event that ``body`` ends with; a sentence when it failed in a way nobody foresaw; None when it was broken off, or has none."""
         try:
             return await work.run(body)
         except ExceptionGroup as group:
@@ -101,14 +105,16 @@ class Jobs:
             log.exception("%s: ended by an error of the runner itself", work.name)
             return f"the agent runner failed on it ({type(error).__name__}); its log has the details"
 
-    async def _finish(self, work: Work, claim: Claim, end: Event) -> None:
+    async def _finish(self, work: Work, claim: Claim, end: Event | None) -> None:
         if work.verdict is Verdict.LOST:
             log.warning("%s: somebody else has it now; letting go", work.name)
+            return
+        if end is None:
             return
         if isinstance(end, SessionFailed | TaskFailed):
             tracing.failed(end.reason)
         try:
-            await claim.settle(_that_fits(end))
+            await claim.settle(fitting.end(end))
         except ClaimLost:
             log.warning("%s: was ended or taken over by somebody else before its end could be written", work.name)
 
@@ -129,16 +135,6 @@ class Jobs:
                     timestamp=_now(), host=left.host, job_id=left.job_id, reason="its task was cancelled"
                 )
                 await self._lab.log.append(cancel, caused_by=caused_by)
-
-
-def _that_fits(end: Event) -> Event:
-    """An end has to be written, whatever a compiler or an endpoint said: not too long, and nothing that is no Unicode."""
-    reason = getattr(end, "reason", None)
-    if reason is None:
-        return end
-    if len(reason) > MAX_REASON_CHARS:
-        reason = f"{reason[:MAX_REASON_CHARS]} ... ({len(reason) - MAX_REASON_CHARS} more characters)"
-    return msgspec.structs.replace(end, reason=reason.encode(errors="replace").decode())
 
 
 def _held(kind: str, name: str, held: HeldByAnother) -> Later:

@@ -10,6 +10,7 @@ from nats.errors import Error as NatsError
 
 from benchwire.agent import blueprint, queries
 from benchwire.agent.blueprint import Blueprint
+from benchwire.agent.cores import Cores, available
 from benchwire.agent.endpoint import Endpoint
 from benchwire.agent.sandbox import Sandbox
 from benchwire.agent.settings import Settings
@@ -28,7 +29,7 @@ LOOK_AGAIN_S = 1.0  # for what changes without an event: a presence that ends, a
 
 
 class Lab:
-    """The surroundings of every task of this runner."""
+    """The surroundings of every task of this runner. ``compiling`` and ``simulating`` are the places for compilers and simulators."""
 
     def __init__(
         self, settings: Settings, bus: Bus, projection: Projection, *, model: Endpoint | None, sandbox: Sandbox
@@ -40,6 +41,8 @@ class Lab:
         self.presence = Presence(bus)
         self.model = model
         self.sandbox = sandbox
+        self.compiling = Cores(available())
+        self.simulating = Cores(available())
         self._projection = projection
         self._moved = asyncio.Event()
         self._hosts: dict[str, tuple[float, bool]] = {}  # when each was asked for, and whether it was there
@@ -65,11 +68,11 @@ class Lab:
                 async with asyncio.timeout(min(left, LOOK_AGAIN_S)):
                     await moved.wait()
 
-    async def boards(self, profile: str) -> list[queries.Board]:
-        """The attached boards of a profile whose host is there, the least busy first."""
-        found = await self._projection.read(lambda db: queries.boards(db, profile))
+    async def devices(self) -> list[tuple[queries.Device, bool]]:
+        """All attached devices, each with whether its host is there."""
+        found = await self._projection.read(queries.devices)
         hosts = {host: await self._is_there(host) for host in {one.host for one in found}}
-        return [one for one in found if hosts[one.host]]
+        return [(one, hosts[one.host]) for one in found]
 
     async def _is_there(self, host: str) -> bool:
         """Whether the host's flash agent is there; asked at most every half second, however many nodes wait for a board.
@@ -92,6 +95,10 @@ class Lab:
     async def leases(self, holder: str) -> list[queries.Lease]:
         """What ``holder`` has leased, or waits for, the newest first."""
         return await self._projection.read(lambda db: queries.leases(db, holder))
+
+    async def is_over(self, session_id: str) -> bool:
+        """Whether a session that was asked for has ended, as far as it is known."""
+        return await self._projection.read(lambda db: queries.is_over(db, session_id))
 
     async def last_sample(self) -> int:
         """The place of the newest sample. Raises ``LogUnavailable``."""

@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import os
-import shutil
 from contextlib import AsyncExitStack
 from functools import partial
 
 from benchwire.agent import endpoint, queries, sandbox
+from benchwire.agent.asking import Asking
 from benchwire.agent.claim import SERVICE, Desk
 from benchwire.agent.folders import Folders
 from benchwire.agent.jobs import Jobs
@@ -18,7 +18,7 @@ from benchwire.agent.settings import Settings
 from benchwire.agent.work import Workbench
 from benchwire.agent.worker import Worker
 from benchwire.boards import profile as profiles
-from benchwire.events import service
+from benchwire.events import prices, service
 from benchwire.events.bus import connected
 from benchwire.events.presence import Present
 from benchwire.events.projection import Projection
@@ -32,14 +32,18 @@ TASKS = "agents-tasks"
 log = logging.getLogger(__name__)
 
 
-async def serve() -> None:
-    """Works until it is cancelled; what is under way then goes back to its queue."""
-    settings = load(Settings)
+async def serve(settings: Settings | None = None) -> None:
+    """Works until it is cancelled; what is under way then goes back to its queue. Without ``settings`` it asks the environment for them."""
+    settings = settings or load(Settings)
     fence = await _sandbox(settings)
     speaks = await endpoint.configured(settings)
+    costs = await asyncio.to_thread(prices.read, settings.prices_file)
     await asyncio.to_thread(profiles.names)  # reads them, once for all
     log.info("model: %s; sandbox: %s %s", speaks.name if speaks else "none", fence.kind, fence.reason)
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each model call is in the log of the lab
+    logging.getLogger("mcp").setLevel(
+        logging.CRITICAL
+    )  # sessions tell what goes wrong; its tracebacks may hold what a server was sent
     async with AsyncExitStack() as stack:
         if speaks is not None:
             stack.push_async_callback(speaks.close)
@@ -56,12 +60,13 @@ async def serve() -> None:
         for one in await projection.read(lambda db: queries.unfinished(db, settings.runner)):
             log.info("%s %s was left unfinished (attempt %d); it comes again", one.kind, one.name, one.attempt)
         desk = Desk(lab.log, lab.presence, settings.runner)
-        jobs = Jobs(desk, bench, Runner(settings, speaks, fence, lab.blueprint, folders), lab)
+        jobs = Jobs(desk, bench, Runner(settings, speaks, lab, folders, costs), lab)
         present = Present(
             service=SERVICE, name=settings.runner, version=service.version_of("benchwire-agent"), pid=os.getpid()
         )
         # Presence goes first on the way out: whoever looks at work that was given back sees that this runner is gone.
-        async with asyncio.TaskGroup() as workers, lab.presence.announced(present):
+        serving = bus.serving(SERVICE, present.version, Asking(lab).endpoints())
+        async with asyncio.TaskGroup() as workers, serving, lab.presence.announced(present):
             wait_s = settings.ack_wait_s
             sessions = Worker(
                 bus, SESSIONS, SessionRequested, jobs.session, limit=settings.max_sessions, ack_wait_s=wait_s
@@ -75,16 +80,22 @@ async def serve() -> None:
 
 async def _sandbox(settings: Settings) -> sandbox.Sandbox:
     try:
-        return await sandbox.detect(settings.sandbox)
+        fence = await sandbox.detect(settings.sandbox, sandbox.Ids.between(settings.sandbox_ids))
     except (ValueError, sandbox.SandboxUnavailable) as error:
         raise InvalidSettings(str(error)) from error
+    if fence.refusal is not None:
+        log.warning("%s", fence.refusal)
+    return fence
 
 
 def _clean(settings: Settings) -> None:
     """What a runner that was killed left behind: half-made builds, and processes that it could not take along."""
     # Its children die with it, but bubblewrap's own, if that was just setting it up, waits for its parent for ever.
     sandbox.sweep(sandbox.WORKDIR, f"{settings.home.absolute()}/")
-    shutil.rmtree(settings.home / "builds", ignore_errors=True)
+    try:
+        sandbox.remove(settings.home / "builds")
+    except OSError as error:
+        log.warning("%s", error)
 
 
 def main() -> None:

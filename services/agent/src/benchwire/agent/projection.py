@@ -1,5 +1,6 @@
 """This runner's view of the log: the boards it can flash, the flash jobs it waits for, the work at hand and what people said about it."""
 
+import msgspec
 from sqlite_utils import Database
 
 from benchwire.events.catalog import filters_of
@@ -10,6 +11,7 @@ from benchwire.events.lease import LeaseRequested, LeaseWithdrawn
 from benchwire.events.log import Recorded
 from benchwire.events.projection import Schema
 from benchwire.events.session import (
+    MessageRequested,
     SessionClaimed,
     SessionDeleted,
     SessionEnded,
@@ -17,6 +19,7 @@ from benchwire.events.session import (
     SessionRequested,
     SessionStopped,
     SessionStopRequested,
+    ToolDecided,
 )
 from benchwire.events.task import (
     TaskCancelled,
@@ -32,12 +35,14 @@ _TYPES: tuple[type[Event], ...] = (
     DeviceAttached, DeviceDetached, DeviceLeased, DeviceReleased, LeaseRequested, LeaseWithdrawn,
     FlashRequested, FlashStarted, FlashCompleted, FlashFailed, FlashCancelled,
     SessionRequested, SessionClaimed, SessionStopRequested, SessionEnded, SessionFailed, SessionStopped, SessionDeleted,
+    MessageRequested, ToolDecided,  # no rows: whoever runs the session hears of them
     TaskRequested, TaskClaimed, TaskGuided, TaskCancelRequested, TaskFinished, TaskFailed, TaskCancelled,
 )  # fmt: skip
 
 _TABLES = """
 CREATE TABLE devices (
-    host TEXT NOT NULL, device TEXT NOT NULL, profile TEXT, attached INTEGER NOT NULL, lease_id TEXT, holder TEXT,
+    host TEXT NOT NULL, device TEXT NOT NULL, profile TEXT, attached INTEGER NOT NULL, labels TEXT NOT NULL DEFAULT '{}',
+    virtual INTEGER NOT NULL DEFAULT 0, lease_id TEXT, holder TEXT,
     PRIMARY KEY (host, device)
 );
 CREATE TABLE leases (
@@ -76,9 +81,9 @@ def _device(db: Database, event: DeviceAttached | DeviceDetached) -> None:
     match event:
         case DeviceAttached():
             db.conn.execute(
-                "INSERT INTO devices (host, device, profile, attached) VALUES (?, ?, ?, 1)"
-                " ON CONFLICT DO UPDATE SET profile = excluded.profile, attached = 1",
-                (*key, event.profile),
+                "INSERT INTO devices (host, device, profile, attached, labels, virtual) VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE"
+                " SET profile = excluded.profile, attached = 1, labels = excluded.labels, virtual = excluded.virtual",
+                (*key, event.profile, msgspec.json.encode(event.labels).decode(), event.virtual),
             )
         case DeviceDetached():
             db.conn.execute("UPDATE devices SET attached = 0 WHERE host = ? AND device = ?", key)
@@ -158,4 +163,4 @@ def _claimed(db: Database, kind: str, name: str, runner: str, attempt: int) -> N
     db.conn.execute(sql, (runner, attempt, kind, name))
 
 
-SCHEMA = Schema(filters=filters_of(_TYPES), tables=_TABLES, apply=apply, version=3)
+SCHEMA = Schema(filters=filters_of(_TYPES), tables=_TABLES, apply=apply, version=4)

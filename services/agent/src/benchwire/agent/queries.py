@@ -6,13 +6,17 @@ import msgspec
 from sqlite_utils import Database
 
 
-class Board(msgspec.Struct, frozen=True):
-    """An attached board: how many flash jobs wait for it or run on it, and who has it leased, if anybody."""
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """An attached device, whatever is known of it, and who has it, under which lease."""
 
     host: str
     device: str
+    profile: str | None
+    labels: dict[str, str]
+    virtual: bool
     jobs: int
     holder: str | None
+    lease_id: str | None
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -49,15 +53,21 @@ class Open(msgspec.Struct, frozen=True):
     attempt: int
 
 
-def boards(db: Database, profile: str) -> list[Board]:
-    """The attached boards of a profile, the least busy first."""
+_JOBS = "(SELECT count(*) FROM flash_jobs j WHERE j.host = d.host AND j.device = d.device AND j.state IN ('requested', 'started')) AS jobs"
+
+
+def devices(db: Database) -> list[Device]:
+    """All attached devices, by host and name."""
     rows = db.conn.execute(
-        "SELECT host, device,"
-        " (SELECT count(*) FROM flash_jobs j WHERE j.host = d.host AND j.device = d.device AND j.state IN ('requested', 'started')) AS jobs,"
-        " holder FROM devices d WHERE attached AND profile = ? ORDER BY jobs, host, device",
-        (profile,),
+        f"SELECT host, device, profile, labels, virtual, {_JOBS}, holder, lease_id FROM devices d WHERE attached ORDER BY host, device"  # noqa: S608
     )
-    return [Board(*row) for row in rows]
+    return [
+        Device(
+            host=row[0], device=row[1], profile=row[2], labels=msgspec.json.decode(row[3]), virtual=bool(row[4]), jobs=row[5],
+            holder=row[6], lease_id=row[7],
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 def lease(db: Database, lease_id: str) -> Lease | None:
@@ -90,6 +100,12 @@ def guidance(db: Database, task_id: str, node_id: str, after: int) -> list[Said]
         (task_id, node_id, after),
     )
     return [Said(*row) for row in rows]
+
+
+def is_over(db: Database, session_id: str) -> bool:
+    """Whether a session that was asked for has ended; not while it is unknown."""
+    row = db.conn.execute("SELECT open FROM work WHERE kind = 'session' AND id = ?", (session_id,)).fetchone()
+    return row is not None and not row[0]
 
 
 def unfinished(db: Database, runner: str) -> list[Open]:

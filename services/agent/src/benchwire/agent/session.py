@@ -1,6 +1,6 @@
 """A session, folded from its events: where it stands, and the conversation so far, so that another runner can go on with it."""
 
-from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -10,7 +10,9 @@ from msgspec.structs import replace
 
 from benchwire.events.event import Event
 from benchwire.events.session import (
+    MessageRequested,
     MessageSent,
+    ModelUsed,
     SessionClaimed,
     SessionDeleted,
     SessionEnded,
@@ -18,18 +20,22 @@ from benchwire.events.session import (
     SessionRequested,
     SessionStopped,
     SessionStopRequested,
+    ToolApprovalRequested,
+    ToolCalled,
+    ToolDecided,
     ToolReturned,
 )
 
 TYPES: tuple[type[Event], ...] = (
-    SessionRequested, SessionClaimed, MessageSent, ToolReturned,
+    SessionRequested, SessionClaimed, MessageRequested, MessageSent, ModelUsed,
+    ToolApprovalRequested, ToolDecided, ToolCalled, ToolReturned,
     SessionEnded, SessionFailed, SessionStopRequested, SessionStopped, SessionDeleted,
 )  # fmt: skip
 
 Turn = dict[str, Any]
+Key = tuple[str, int]  # a call: the id that the model gave it, and which occurrence of that id it is, from 1
 
-# A conversation begins with a person; an outside client may have reported only what the assistant said.
-_UNRECORDED: Turn = {"role": "user", "content": [{"type": "text", "text": "(What was asked here is not recorded.)"}]}
+_OUTPUT_BLOCKS = ("text", "image", "document", "search_result")  # what the API takes as the result of a tool
 
 
 class Status(StrEnum):
@@ -41,8 +47,22 @@ class Status(StrEnum):
     OVER = "over"
 
 
+class Said(Struct, frozen=True):
+    """A message: ``content`` as the Messages API shapes it, and why the model stopped there, as far as that was recorded."""
+
+    role: str
+    content: list[Turn]
+    stop_reason: str | None = None
+
+
 class Session(Struct, frozen=True, kw_only=True):
-    """One session. ``turns`` are messages as the Messages API shapes them; ``results`` the tool results by ``tool_use_id``."""
+    """One session.
+
+    Its present run began with ``request``, was first claimed at ``began_at``, has the messages from ``run_at`` on, and made the model calls
+    ``used``. ``letters`` are messages, by their ids, that nobody has taken in yet; ``taken`` those that are part of the conversation. By call:
+    which were ``begun``, their ``results`` as blocks, and what was ``asked`` and ``decided`` about them. ``times`` counts how often an id
+    was given to a call: not every endpoint gives each a new one.
+    """
 
     status: Status = Status.UNKNOWN
     request: SessionRequested | None = None
@@ -51,98 +71,116 @@ class Session(Struct, frozen=True, kw_only=True):
     attempt: int = 0
     stop_reason: str | None = None
     stop_asked: bool = False
-    turns: tuple[Turn, ...] = ()
-    results: dict[str, Turn] = {}
+    began_at: datetime | None = None
+    run_at: int = 0
+    used: tuple[ModelUsed, ...] = ()
+    said: tuple[Said, ...] = ()
+    letters: dict[str, MessageRequested] = {}
+    taken: frozenset[str] = frozenset()
+    times: dict[str, int] = {}
+    begun: frozenset[Key] = frozenset()
+    results: dict[Key, Turn] = {}
+    asked: dict[Key, ToolApprovalRequested] = {}
+    decided: dict[Key, ToolDecided] = {}
+
+    def key(self, use: str) -> Key:
+        """The call that has that id at present."""
+        return use, self.times.get(use, 0)
+
+    @property
+    def turns(self) -> int:
+        """How often the model has answered in the present run."""
+        return sum(one.role == "assistant" for one in self.said[self.run_at :])
 
 
 def evolve(session: Session, event: Event) -> Session:  # noqa: PLR0911 - one line per kind of event
     """The session after ``event``."""
     match event:
         case SessionRequested():
-            return replace(session, status=Status.ASKED, request=event, prompt_sent=False, stop_asked=False)
+            return replace(
+                session, status=Status.ASKED, request=event, prompt_sent=False, stop_asked=False, began_at=None,
+                run_at=len(session.said), used=(),
+            )  # fmt: skip
         case SessionClaimed():
-            return replace(session, status=Status.CLAIMED, runner=event.runner, attempt=event.attempt)
-        case MessageSent():
-            turns = (*session.turns, {"role": event.role, "content": event.content})
-            return replace(session, turns=turns, prompt_sent=session.prompt_sent or event.role == "user")
-        case ToolReturned(tool_use_id=str(use)):
-            return replace(session, results={**session.results, use: _result(use, event)})
+            began_at = session.began_at or event.timestamp
+            return replace(
+                session, status=Status.CLAIMED, runner=event.runner, attempt=event.attempt, began_at=began_at
+            )
         case SessionStopRequested():
             return replace(session, stop_asked=True, stop_reason=event.reason)
-        case SessionEnded() | SessionFailed() | SessionStopped() | SessionDeleted():
+        case SessionDeleted():
+            return Session(status=Status.OVER, attempt=session.attempt)
+        case SessionEnded() | SessionFailed() | SessionStopped():
             return replace(session, status=Status.OVER)
+        case MessageRequested() if event.message_id not in session.taken:
+            return replace(session, letters={**session.letters, event.message_id: event})
+        case MessageSent():
+            return _with_message(session, event)
+        case ModelUsed():
+            return _with_usage(session, event)
+        case _:
+            return _with_call(session, event)
+
+
+def _with_message(session: Session, event: MessageSent) -> Session:
+    calls = [block["id"] for block in event.content if event.role == "assistant" and is_call(block)]
+    times = {**session.times, **{use: session.times.get(use, 0) + 1 for use in calls}} if calls else session.times
+    is_letter = event.message_id in session.letters
+    letters, taken = session.letters, session.taken
+    if event.message_id is not None:
+        letters = {name: one for name, one in letters.items() if name != event.message_id}
+        taken |= {event.message_id}
+    return replace(
+        session, said=(*session.said, Said(event.role, event.content)), times=times, letters=letters, taken=taken,
+        prompt_sent=session.prompt_sent or (event.role == "user" and not is_letter),
+    )  # fmt: skip
+
+
+def _with_usage(session: Session, event: ModelUsed) -> Session:
+    """Usage is written right behind its message; that of an answer which broke off has none, and no reason either."""
+    said = session.said
+    if said and said[-1].role == "assistant" and said[-1].stop_reason is None:
+        said = (*said[:-1], replace(said[-1], stop_reason=event.stop_reason))
+    return replace(session, said=said, used=(*session.used, event))
+
+
+def _with_call(session: Session, event: Event) -> Session:
+    match event:
+        case ToolApprovalRequested(tool_use_id=use):
+            return replace(session, asked={**session.asked, session.key(use): event})
+        case ToolDecided(tool_use_id=use):
+            return replace(session, decided={**session.decided, session.key(use): event})
+        case ToolCalled(tool_use_id=str(use)):
+            return replace(session, begun=session.begun | {session.key(use)})
+        case ToolReturned(tool_use_id=str(use)):
+            return replace(session, results={**session.results, session.key(use): _result(use, event)})
         case _:
             return session
 
 
 def _result(use: str, event: ToolReturned) -> Turn:
     output = event.tool_output
-    said = output if isinstance(output, str) else "" if output is None else msgspec.json.encode(output).decode()
+    said: Any = output if isinstance(output, str) or _are_blocks(output) else "" if output is None else _json(output)
     content = event.error if event.error is not None else said
     return {"type": "tool_result", "tool_use_id": use, "content": content, "is_error": event.error is not None}
 
 
-def conversation(session: Session) -> list[Turn]:
-    """The messages to go on with: every tool call has its result, and roles take turns.
-
-    A call whose result is not in the log gets an error as its result: its effect is unknown, so it is not run a second time unasked. What an
-    outside client reported is put into the same order: each result right behind its call.
-    """
-    results = {**session.results, **_reported(session.turns)}
-    messages: list[Turn] = []
-    for turn in session.turns:
-        _add(messages, {"role": turn["role"], "content": [block for block in turn["content"] if _is_said(block)]})
-        uses = [block["id"] for block in turn["content"] if _is_call(block)]
-        if uses:
-            _add(messages, {"role": "user", "content": [results.get(use, _interrupted(use)) for use in uses]})
-    if messages and messages[0]["role"] == "assistant":
-        messages.insert(0, _UNRECORDED)
-    if session.request is not None and not session.prompt_sent:
-        _add(messages, prompt(session.request))
-    return messages
+def _are_blocks(output: Any) -> bool:
+    return (
+        isinstance(output, list)
+        and bool(output)
+        and all(isinstance(one, dict) and one.get("type") in _OUTPUT_BLOCKS for one in output)
+    )
 
 
-def _reported(turns: Iterable[Turn]) -> dict[str, Turn]:
-    blocks = (block for turn in turns if turn["role"] == "user" for block in turn["content"])
-    results = (block for block in blocks if block.get("type") == "tool_result")
-    return {use: block for block in results if isinstance(use := block.get("tool_use_id"), str)}
+def _json(output: Any) -> str:
+    return msgspec.json.encode(output).decode()
 
 
-def _is_call(block: Turn) -> bool:
+def is_call(block: Turn) -> bool:
+    """Whether the block is a call of a tool, whole."""
     match block:
         case {"type": "tool_use", "id": str(), "name": str(), "input": dict()}:
             return True
         case _:
             return False
-
-
-def _is_said(block: Turn) -> bool:
-    """Whether the API takes the block where it stands; results have their own place, and it refuses an empty text."""
-    match block.get("type"):
-        case "tool_result":
-            return False
-        case "tool_use":
-            return _is_call(block)
-        case "text":
-            return bool(block.get("text"))
-        case _:
-            return True
-
-
-def prompt(request: SessionRequested) -> Turn:
-    """What was asked, as a message."""
-    return {"role": "user", "content": [{"type": "text", "text": request.prompt}]}
-
-
-def _add(messages: list[Turn], turn: Turn) -> None:
-    if not turn["content"]:  # a model may say nothing, but must not be reminded of it: the API refuses an empty message
-        return
-    if messages and messages[-1]["role"] == turn["role"]:
-        messages[-1] = {"role": turn["role"], "content": [*messages[-1]["content"], *turn["content"]]}
-    else:
-        messages.append(turn)
-
-
-def _interrupted(use: str) -> Turn:
-    text = "The runner was interrupted before this call's result was recorded; it may or may not have taken effect."
-    return {"type": "tool_result", "tool_use_id": use, "content": text, "is_error": True}

@@ -15,7 +15,14 @@ class Settings(NatsSettings, frozen=True, kw_only=True):
     """``runner`` names this runner in claims and presence: no two runners may share it. Times in seconds.
 
     The model endpoint and its key are read by the Anthropic SDK: ``ANTHROPIC_API_KEY``, ``ANTHROPIC_AUTH_TOKEN``, ``ANTHROPIC_BASE_URL``.
-    Without a key, ``ANTHROPIC_BASE_URL`` alone is enough for endpoints that ask for none.
+    Without a key, ``ANTHROPIC_BASE_URL`` alone is enough for endpoints that ask for none. ``model_patience_s`` is for how long an endpoint may
+    ask to be left alone. ``prices_file`` says what tokens cost, as for observability; budgets in dollars need it.
+
+    ``sandbox_ids`` are those that a runner that is root gives to what it runs in the sandbox: nobody else's, first to last.
+
+    Agents may name MCP servers. Programs among them are run only if ``mcp_commands`` has their command, and read, beside ``/usr`` and their
+    session's directory, what is below ``mcp_readable``; ``mcp_variables`` are the variables of the environment that any server may be
+    given. ``skills`` is the directory of the skills that agents may have.
     """
 
     data: Path = Path("data")
@@ -23,13 +30,24 @@ class Settings(NatsSettings, frozen=True, kw_only=True):
     model: str = "claude-sonnet-5-5"
     model_max_tokens: int = 16_000
     model_timeout_s: float = 120.0
-    model_retries: int = 2
+    model_retries: int = 4
+    model_patience_s: float = 60.0
+    prices_file: Path | None = None
     sandbox: str = "auto"
-    max_sessions: int = 8
-    max_tasks: int = 4
+    sandbox_ids: str = "61000-61127"
+    max_sessions: int = 16
+    max_tasks: int = 12
     ack_wait_s: float = 10.0
     shell_timeout_s: float = 120.0
+    tool_timeout_s: float = 900.0
     compile_timeout_s: float = 60.0
+    test_timeout_s: float = 60.0
+    mcp_commands: tuple[str, ...] = ()
+    mcp_readable: tuple[Path, ...] = ()
+    mcp_variables: tuple[str, ...] = ()
+    mcp_start_s: float = 30.0
+    mcp_timeout_s: float = 120.0
+    skills: Path | None = None
     board_wait_s: float = 15.0
     flash_wait_s: float = 180.0
     line_wait_s: float = 15.0

@@ -10,9 +10,12 @@ from benchwire.events.event import Event
 from benchwire.events.task import (
     NodeDeploying,
     NodeFailed,
+    NodeGenerated,
     NodeImageStored,
+    NodeRetried,
     NodeSpec,
     NodeSucceeded,
+    NodeTested,
     TaskCancelled,
     TaskCancelRequested,
     TaskClaimed,
@@ -20,10 +23,12 @@ from benchwire.events.task import (
     TaskFinished,
     TaskPlanned,
     TaskRequested,
+    UartLink,
 )
 
 TYPES: tuple[type[Event], ...] = (
-    TaskRequested, TaskClaimed, TaskPlanned, NodeImageStored, NodeDeploying, NodeSucceeded, NodeFailed,
+    TaskRequested, TaskClaimed, TaskPlanned, NodeGenerated, NodeTested, NodeRetried, NodeImageStored, NodeDeploying,
+    NodeSucceeded, NodeFailed,
     TaskFinished, TaskFailed, TaskCancelRequested, TaskCancelled,
 )  # fmt: skip
 
@@ -40,7 +45,11 @@ class Status(StrEnum):
 
 
 class Task(Struct, frozen=True, kw_only=True):
-    """One task. ``plan`` is absent until it was made. By node id: who ``succeeded``, the image that passed, the flash job that has it."""
+    """One task. ``plan`` is absent until it was made, and ``links`` belong to it.
+
+    By node id: who ``succeeded``, the latest sources, what was found out about them, and why they were not good enough; the image that passed,
+    the flash job that has it.
+    """
 
     status: Status = Status.UNKNOWN
     request: TaskRequested | None = None
@@ -49,12 +58,16 @@ class Task(Struct, frozen=True, kw_only=True):
     cancel_reason: str | None = None
     cancel_asked: bool = False
     plan: tuple[NodeSpec, ...] | None = None
+    links: tuple[UartLink, ...] = ()
     succeeded: frozenset[str] = frozenset()
+    drafts: dict[str, NodeGenerated] = {}
+    tested: dict[str, NodeTested] = {}
+    retried: dict[str, NodeRetried] = {}
     stored: dict[str, NodeImageStored] = {}
     flashing: dict[str, NodeDeploying] = {}
 
 
-def evolve(task: Task, event: Event) -> Task:  # noqa: PLR0911 - one line per kind of event
+def evolve(task: Task, event: Event) -> Task:
     """The task after ``event``."""
     match event:
         case TaskRequested() if task.request is None:
@@ -62,7 +75,23 @@ def evolve(task: Task, event: Event) -> Task:  # noqa: PLR0911 - one line per ki
         case TaskClaimed():
             return replace(task, status=Status.CLAIMED, runner=event.runner, attempt=event.attempt)
         case TaskPlanned():
-            return replace(task, plan=tuple(event.nodes))
+            return replace(task, plan=tuple(event.nodes), links=tuple(event.links))
+        case TaskCancelRequested():
+            return replace(task, cancel_asked=True, cancel_reason=event.reason)
+        case TaskFinished() | TaskFailed() | TaskCancelled():
+            return replace(task, status=Status.OVER)
+        case _:
+            return _made(task, event)
+
+
+def _made(task: Task, event: Event) -> Task:  # noqa: PLR0911 - one line per kind of event
+    match event:
+        case NodeGenerated():
+            return replace(task, drafts={**task.drafts, event.node_id: event})
+        case NodeTested():
+            return replace(task, tested={**task.tested, event.node_id: event})
+        case NodeRetried():
+            return replace(task, retried={**task.retried, event.node_id: event})
         case NodeImageStored():
             return replace(task, stored={**task.stored, event.node_id: event})
         case NodeDeploying():
@@ -70,15 +99,17 @@ def evolve(task: Task, event: Event) -> Task:  # noqa: PLR0911 - one line per ki
         case NodeSucceeded():
             return replace(task, succeeded=task.succeeded | {event.node_id})
         case NodeFailed():
-            return replace(
-                task, stored=_without(task.stored, event.node_id), flashing=_without(task.flashing, event.node_id)
-            )
-        case TaskCancelRequested():
-            return replace(task, cancel_asked=True, cancel_reason=event.reason)
-        case TaskFinished() | TaskFailed() | TaskCancelled():
-            return replace(task, status=Status.OVER)
+            return _forgotten(task, event.node_id)
         case _:
             return task
+
+
+def _forgotten(task: Task, node_id: str) -> Task:
+    """A node that failed begins anew with whoever takes the task over."""
+    return replace(
+        task, drafts=_without(task.drafts, node_id), tested=_without(task.tested, node_id), retried=_without(task.retried, node_id),
+        stored=_without(task.stored, node_id), flashing=_without(task.flashing, node_id),
+    )  # fmt: skip
 
 
 def _without(known: dict[str, Value], node_id: str) -> dict[str, Value]:

@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Generator, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from benchwire.events.log import Recorded
 from benchwire.events.session import (
+    MessageRequested,
     SessionClaimed,
     SessionDeleted,
     SessionEnded,
     SessionFailed,
     SessionStopped,
     SessionStopRequested,
+    ToolDecided,
 )
 from benchwire.events.task import TaskCancelled, TaskCancelRequested, TaskClaimed, TaskFailed, TaskFinished
 
@@ -27,12 +29,43 @@ class Verdict(StrEnum):
     LOST = "lost"
 
 
-class Work:
-    """One session or task while this runner has it. ``flash_jobs`` are those it waits for: host by job id."""
+class Seat:
+    """One of the places of a runner: whoever works has one, and may leave it for a while to somebody else."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, room: asyncio.Semaphore) -> None:
+        self._room = room
+        self._is_taken = True  # whoever made it had waited for the place
+
+    def leave(self) -> None:
+        """Gives the place to whoever waits for one; nothing happens when it was left before."""
+        if self._is_taken:
+            self._is_taken = False
+            self._room.release()
+
+    async def take(self) -> None:
+        """Waits for a place."""
+        if not self._is_taken:
+            await self._room.acquire()
+            self._is_taken = True
+
+
+class Work:
+    """One session or task while this runner has it.
+
+    ``leaving`` says that it is broken off because this runner comes to an end: whoever goes on with it takes over what it holds.
+    ``flash_jobs`` are those it waits for: host by job id. ``letters`` are what people wrote to it since it is here.
+    """
+
+    def __init__(self, name: str, seat: Seat | None = None) -> None:
         self.name = name
+        self.letters: list[MessageRequested] = []
+        self._seat = seat
+        self._parked = 0
+        self._decisions: list[tuple[int, ToolDecided]] = []
+        self._news = asyncio.Event()
+        self._missed: tuple[Verdict, str | None] | None = None
         self.verdict: Verdict | None = None
+        self.leaving = False
         self.reason: str | None = None
         self.flash_jobs: dict[str, str] = {}
         self._body: asyncio.Task[Any] | None = None
@@ -55,10 +88,69 @@ class Work:
 
     def stop(self, verdict: Verdict, reason: str | None = None) -> None:
         """Breaks off what runs, or what would run next. Nothing happens once it has come to its own end."""
-        if self.verdict is None and not self._ended:
+        if self._ended:
+            self._missed = self._missed or (verdict, reason)
+        elif self.verdict is None:
             self.verdict, self.reason = verdict, reason
             if self._body is not None:
                 self._body.cancel()
+
+    @contextlib.contextmanager
+    def ending(self) -> Generator[None, None, None]:
+        """While its own end is written: what is heard meanwhile, of that end too, breaks nothing off."""
+        self._ended = True
+        yield
+
+    def goes_on(self) -> None:
+        """It did not end after all; what was heard meanwhile counts."""
+        self._ended = False
+        if self._missed is not None:
+            self.stop(*self._missed)
+
+    def hears(self, sequence: int, event: MessageRequested | ToolDecided) -> None:
+        """What a person said to it, at ``sequence`` of the log."""
+        if isinstance(event, MessageRequested):
+            self.letters.append(event)
+        else:
+            self._decisions.append((sequence, event))
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def decision(self, use: str, *, after: int | None = None) -> ToolDecided:
+        """What is decided about the call ``use``; waited for. ``after`` is where in the log it was asked about, or where the claim stands."""
+        since = after if after is not None else self._claimed_at or 0
+        while True:
+            news = self._news
+            for sequence, event in self._decisions:
+                if event.tool_use_id == use and sequence > since:
+                    return event
+            await news.wait()
+
+    @contextlib.asynccontextmanager
+    async def parked(self) -> AsyncGenerator[None, None]:
+        """While it only waits for a person, or for other work: its place is somebody else's, and it waits for one before it goes on.
+
+        Not when it is broken off: an end needs no place, and a stop waits for nobody.
+        """
+        if self._seat is None:
+            yield
+            return
+        self._parked += 1
+        self._seat.leave()
+        try:
+            yield
+        except asyncio.CancelledError:
+            self._parked -= 1
+            raise
+        except BaseException:
+            await self._seated()
+            raise
+        await self._seated()
+
+    async def _seated(self) -> None:
+        self._parked -= 1
+        if self._parked == 0 and self._seat is not None:
+            await self._seat.take()
 
     async def run(self, body: Coroutine[Any, Any, Result]) -> Result | None:
         """What ``body`` returns; None when a verdict broke it off, after all it held was let go. A cancel of the caller ends it too."""
@@ -67,7 +159,11 @@ class Work:
             return None
         async with asyncio.TaskGroup() as tasks:
             self._body = tasks.create_task(body)
-            await asyncio.wait([self._body])
+            try:
+                await asyncio.wait([self._body])
+            except asyncio.CancelledError:
+                self.leaving = True
+                raise
             self._ended = not self._body.cancelled()
         return None if self._body.cancelled() else self._body.result()
 
@@ -83,9 +179,9 @@ class Workbench:
         return (kind, name) in self._at_work
 
     @contextlib.contextmanager
-    def at_work(self, kind: str, name: str) -> Generator[Work, None, None]:
+    def at_work(self, kind: str, name: str, seat: Seat | None = None) -> Generator[Work, None, None]:
         """The work for the time of the context. Entered before the claim, so that no stop can fall in between."""
-        work = self._at_work[(kind, name)] = Work(name)
+        work = self._at_work[(kind, name)] = Work(name, seat)
         try:
             yield work
         finally:
@@ -95,6 +191,9 @@ class Workbench:
         """Takes in what was committed."""
         for one in events:
             match one.event:
+                case MessageRequested(session_id=name) | ToolDecided(session_id=name):
+                    if (work := self._at_work.get(("session", name))) is not None:
+                        work.hears(one.sequence, one.event)
                 case SessionStopRequested(session_id=name, reason=reason):
                     self._told("session", name, one.sequence, Verdict.STOPPED, reason)
                 case TaskCancelRequested(task_id=name, reason=reason):

@@ -13,6 +13,7 @@ import msgspec
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from benchwire.agent.work import Seat
 from benchwire.events import codec, queue, tracing
 from benchwire.events.bus import Bus
 from benchwire.events.catalog import filter_of, ids_of
@@ -31,10 +32,11 @@ class Later(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A request as it came off the queue, with its event's id."""
+    """A request as it came off the queue, with its event's id, and the place that its handler has."""
 
     event: Event
     id: str | None
+    seat: Seat | None = None
 
 
 Handler = Callable[[Delivery], Awaitable[Later | None]]
@@ -58,23 +60,29 @@ class Worker:
         asked = queue.deliveries(self._bus, self._durable, self._filter, ack_wait_s=self._ack_wait_s)
         # The queue is left before work is given back, or the server would deliver it to a request that nobody waits for.
         async with asyncio.TaskGroup() as tasks, aclosing(asked) as deliveries:
-            await self._room.acquire()
             async for message in deliveries:
+                await self._room.acquire()  # at once, unless somebody who had left a place came back in this moment
                 tasks.create_task(self._one(message))
-                await self._room.acquire()
+                await self._free()
+
+    async def _free(self) -> None:
+        """Waits until there is a place. It is not kept while nothing is asked for: whoever left one comes back to it."""
+        await self._room.acquire()
+        self._room.release()
 
     async def _one(self, message: Msg) -> None:
+        seat = Seat(self._room)
         try:
             async with asyncio.TaskGroup() as tasks:
                 beating = tasks.create_task(self._beat(message))
-                later = await self._handled(message)
+                later = await self._handled(message, seat)
                 beating.cancel()
             await self._settle(message, later)
         except asyncio.CancelledError:
             await self._settle(message, Later(0.0))
             raise
         finally:
-            self._room.release()
+            seat.leave()
 
     async def _beat(self, message: Msg) -> None:
         while True:
@@ -82,7 +90,7 @@ class Worker:
             with contextlib.suppress(NatsError, OSError):
                 await message.in_progress()
 
-    async def _handled(self, message: Msg) -> Later | None:
+    async def _handled(self, message: Msg, seat: Seat) -> Later | None:
         try:
             event = codec.decode(message.data, message.headers)
         except codec.Malformed as error:
@@ -92,7 +100,7 @@ class Worker:
             log.warning("%s: a request of version %d is left to a newer runner", self._durable, event.version)
             return Later(30.0)
         with tracing.work(f"handle {codec.tag_of(event)}", message.headers, **ids_of(event)):
-            return await self._worked(Delivery(event, (message.headers or {}).get(codec.MSG_ID)))
+            return await self._worked(Delivery(event, (message.headers or {}).get(codec.MSG_ID), seat))
 
     async def _worked(self, delivery: Delivery) -> Later | None:
         try:
