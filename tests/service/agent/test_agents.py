@@ -110,7 +110,7 @@ async def test_an_agent_that_cannot_be_had_fails_the_session_with_a_sentence(
     await log.append(created("gone"))
     await log.append(BlueprintDeleted(timestamp=now(), name="gone"))
     wanted = {
-        "asleep": "is inactive", "wired": "MCP servers (files)", "skilled": "skills (welding)", "gone": "there is no agent",
+        "asleep": "is inactive", "wired": "BENCHWIRE_MCP_COMMANDS", "skilled": "BENCHWIRE_SKILLS", "gone": "there is no agent",
         "nobody": "there is no agent", "Not a. name": "there is no agent",
     }  # fmt: skip
     async with model(RECIPES) as url, agent(url=url):

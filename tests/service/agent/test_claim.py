@@ -11,6 +11,7 @@ from benchwire.events.event import Event
 from benchwire.events.log import Log
 from benchwire.events.presence import Presence
 from benchwire.events.session import (
+    MessageRequested,
     SessionClaimed,
     SessionDeleted,
     SessionEnded,
@@ -18,6 +19,8 @@ from benchwire.events.session import (
     SessionRequested,
     SessionStarted,
     SessionStopRequested,
+    ToolApprovalRequested,
+    ToolDecided,
 )
 from benchwire.events.task import TaskClaimed, TaskFailed, TaskFinished, TaskRequested
 from benchwire.events.testing.samples import sample
@@ -82,6 +85,29 @@ async def test_a_runner_whose_session_was_taken_over_neither_begins_nor_ends_it(
     await successor.settle(STARTED)
     await successor.settle(ENDED)
     assert (await types_of(log, "bench.session.s.*"))[2:] == [SessionClaimed, SessionStarted, SessionEnded]
+
+
+async def test_a_session_does_not_end_while_a_message_waits_that_it_has_not_heard(claim: Claim, log: Log) -> None:
+    letter = MessageRequested(timestamp=now(), session_id="s", message_id="m", text="and now?")
+    await log.append(letter)
+    assert await claim.end(ENDED, taken=frozenset()) == [letter]
+    assert SessionEnded not in await types_of(log, "bench.session.s.*")
+    assert await claim.end(ENDED, taken=frozenset({"m"})) == []
+    assert (await types_of(log, "bench.session.s.*"))[-1] is SessionEnded
+    with pytest.raises(ClaimLost):
+        await claim.end(ENDED, taken=frozenset())
+
+
+async def test_of_a_person_and_the_clock_the_first_decides_about_a_call(claim: Claim, log: Log) -> None:
+    expired = ToolDecided(timestamp=now(), session_id="s", tool_use_id="u", approved=False)
+    allowed = ToolDecided(timestamp=now(), session_id="s", tool_use_id="u", approved=True, by="anna")
+    asked = sample(ToolApprovalRequested, session_id="s", tool_use_id="u")
+    await log.append(asked)
+    await log.append(allowed)
+    assert await claim.decision(expired) == allowed
+    await log.append(asked)
+    assert await claim.decision(expired) == expired
+    assert (await types_of(log, "bench.session.s.tool_decided")) == [ToolDecided, ToolDecided]
 
 
 async def test_a_task_ends_once(log: Log, bus: Bus) -> None:

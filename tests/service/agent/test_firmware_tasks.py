@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from benchwire.agent import cores
 from benchwire.events.blobs import Blobs
 from benchwire.events.bus import Bus
 from benchwire.events.catalog import filter_of
@@ -187,19 +188,47 @@ async def test_without_a_model_a_task_with_only_a_prompt_fails_at_once(
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"kind": "code"}, "kind 'code' are not made"),
+        ({"kind": "poetry"}, "kind 'poetry' are not made"),
+        ({"prompt": ""}, "neither a prompt nor nodes"),
         ({"board": "toaster"}, "no board profile is called 'toaster'"),
-        ({}, "names no board"),
+        ({"board": "esp32s3"}, "no simulator runs firmware for esp32s3 honestly"),
     ],
 )
 async def test_a_task_that_cannot_be_planned_fails_with_the_reason(
     log: Log, agent: StartAgent, happened: Happened, fields: dict[str, str], sentence: str
 ) -> None:
-    async with agent():
-        await log.append(requested(prompt="blink", **fields))
+    async with agent(url="http://127.0.0.1:9"):
+        await log.append(requested(**{"prompt": "blink", **fields}))
         end = await end_of(happened)
     assert isinstance(end, TaskFailed)
     assert sentence in end.reason
+
+
+async def test_many_tasks_at_once_take_turns_at_the_cores_and_none_loses_its_time(
+    log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    """Nothing may be said until a second is over, so that each simulation takes that long; the later ones wait for several others."""
+    quiet = Assertion(name="quiet", pattern="PANIC", kind="absent", within_s=1.0)
+    shown = Assertion(name="pass", pattern="TEST PASS")
+    most = 0
+    async with agent() as process:
+        for number in range(6):
+            one = node(sources={"main.c": GOOD}, assertions=[quiet, shown])
+            await log.append(requested(one, task_id=f"t-{number}", simulation_timeout_s=2.0))
+
+        async def over() -> list[Event]:
+            nonlocal most
+            most = max(most, len(simulators(process)))
+            return [one for one in await happened("bench.task.*.>") if isinstance(one, OVER)]
+
+        await eventually(lambda: _all_of(over, 6), within_s=60, what="all tasks to be over")
+        ends = await over()
+    assert [type(one) for one in ends] == [TaskFinished] * 6
+    assert 1 <= most <= cores.available()
+
+
+async def _all_of(look: Callable[[], Awaitable[list[Event]]], count: int) -> bool:
+    return len(await look()) == count
 
 
 async def test_a_cancel_in_the_middle_of_a_simulation_ends_it(log: Log, agent: StartAgent, happened: Happened) -> None:
@@ -209,7 +238,7 @@ async def test_a_cancel_in_the_middle_of_a_simulation_ends_it(log: Log, agent: S
         (qemu,) = simulators(process)
         await log.append(TaskCancelRequested(timestamp=datetime.now(UTC), task_id="t-1", reason="enough"))
         end = await end_of(happened)
-        assert not qemu.is_running()
+        await eventually(lambda: not qemu.is_running(), what="the end of what was killed")
     assert isinstance(end, TaskCancelled)
     assert end.reason == "enough"
 
@@ -407,10 +436,8 @@ async def test_a_compiler_that_is_missing_is_said_before_the_model_is_asked(
 async def test_a_work_directory_that_cannot_be_written_fails_the_node_with_a_sentence(
     log: Log, agent: StartAgent, happened: Happened, tmp_path: Path
 ) -> None:
-    home = tmp_path / "runner-1" / "agent"
-    home.mkdir(parents=True)
-    (home / "builds").write_text("in the way")
     async with agent():
+        (tmp_path / "runner-1" / "agent" / "builds").write_text("in the way")
         await log.append(requested(node(sources={"main.c": GOOD})))
         end = await end_of(happened)
     assert isinstance(end, TaskFailed)
@@ -464,6 +491,41 @@ async def test_a_board_that_a_killed_runner_had_leased_for_the_node_is_the_one_t
         assert isinstance(await end_of(happened), TaskFinished)
     assert [one.device for one in host.jobs] == ["board-2"]
     assert isinstance((await happened("bench.device.lab-1.board-2.*"))[-1], DeviceReleased)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ({"host": "lab-1", "device": "board-2"}, "board-2"),
+        ({"labels": {"camera": "yes"}}, "board-3"),
+        ({"device": "board-4"}, "board-4"),
+    ],
+)
+async def test_a_node_goes_onto_the_board_that_it_is_for(
+    bus: Bus, log: Log, agent: StartAgent, happened: Happened, case: tuple[dict[str, Any], str]
+) -> None:
+    assigned, board = case
+    on: dict[str, Any] = {"timestamp": datetime.now(UTC), "host": "lab-1"}
+    async with agent(), Host(bus, "TEST PASS").running() as host:
+        await log.append(DeviceAttached(device="board-2", profile="stm32f405", **on))
+        await log.append(
+            DeviceAttached(device="board-3", profile="stm32f405", labels={"camera": "yes", "x": "y"}, **on)
+        )
+        await log.append(DeviceAttached(device="board-4", **on))  # nobody knows yet what it is
+        await log.append(requested(node(sources={"main.c": GOOD}, deploy=True, **assigned)))
+        assert isinstance(await end_of(happened), TaskFinished)
+    assert [one.device for one in host.jobs] == [board]
+
+
+async def test_a_node_does_not_wait_for_a_board_that_is_of_another_kind(
+    bus: Bus, log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    async with agent(), Host(bus, "TEST PASS").running():
+        await log.append(DeviceAttached(timestamp=datetime.now(UTC), host="lab-1", device="board-2", profile="esp32c3"))
+        await log.append(requested(node(sources={"main.c": GOOD}, deploy=True, device="board-2")))
+        end = await end_of(happened)
+    assert isinstance(end, TaskFailed)
+    assert "board-2 on lab-1 is a esp32c3 board; this firmware is for stm32f405" in end.reason
 
 
 def waiting(lease_id: str, holder: str) -> LeaseRequested:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchwire.agent.claim import Claim, Desk
-from benchwire.agent.firmware.leasing import Leasing
+from benchwire.agent.firmware.leasing import Leasing, Wanted
 from benchwire.agent.lab import Lab
 from benchwire.agent.projection import SCHEMA
 from benchwire.agent.sandbox import Kind, Sandbox
@@ -44,7 +44,7 @@ async def test_a_runner_that_was_cut_off_does_not_give_back_the_board_that_its_s
         async def has_it(claim: Claim) -> list[DeviceReleased]:
             async def say(_: str) -> None: ...
 
-            leasing = Leasing(lab, claim, holder="t/n", profile="p", for_s=60.0, say=say)
+            leasing = Leasing(lab, claim, holder="t/n", wanted=Wanted("p"), for_s=60.0, say=say)
             async with leasing.board_of(("h", "d"), lambda: False) as lease:
                 assert lease is not None
             return [one.event async for one in log.read(["bench.device.>"]) if isinstance(one.event, DeviceReleased)]

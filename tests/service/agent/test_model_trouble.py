@@ -73,6 +73,28 @@ async def test_an_answer_that_is_cut_off_every_time_fails_with_a_sentence() -> N
 
 
 @pytest.mark.parametrize(
+    ("end", "sentence"),
+    [
+        (
+            'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"busy"}}\n\n',
+            "is overloaded",
+        ),
+        ('event: message_stop\ndata: {"type":"message_stop"}\n\n', "broke off in the middle of its answer"),
+    ],
+)
+async def test_an_answer_that_ends_before_its_end_is_none_and_asked_for_again(end: str, sentence: str) -> None:
+    heard: list[str] = []
+
+    async def listen(piece: str) -> None:
+        heard.append(piece)
+
+    async with endpoint(START + text("half") + end) as model:
+        with pytest.raises(ModelFailed, match=sentence):
+            await model.answer(ASKED, system="s", hear=listen)
+    assert heard == ["half"] * 3
+
+
+@pytest.mark.parametrize(
     ("status", "sentence"),
     [("429 Too Many Requests", "rate limit"), ("529 Overloaded", "is overloaded"), ("500 Oops", "problem of its own")],
 )

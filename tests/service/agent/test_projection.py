@@ -46,14 +46,15 @@ async def test_it_knows_boards_jobs_guidance_and_what_is_unfinished(bus: Bus, lo
         await log.append(event)
     projection = Projection(bus, tmp_path / "p.sqlite", SCHEMA)
     async with projection.running():
-        boards = await projection.read(lambda db: queries.boards(db, "stm32f405"))
-        assert [(one.device, one.jobs, one.holder) for one in boards] == [
-            ("b", 0, None),
-            ("c", 0, "somebody"),
-            ("a", 2, None),
+        boards = await projection.read(queries.devices)
+        assert [(one.device, one.profile, one.jobs, one.holder) for one in boards] == [
+            ("a", "stm32f405", 2, None),
+            ("b", "stm32f405", 0, None),
+            ("c", "stm32f405", 0, "somebody"),
+            ("d", "esp32c3", 0, None),
         ]
         await projection.wait_for(await log.append(DeviceReleased(timestamp=NOW, host="h", device="c", lease_id="l")))
-        assert (await projection.read(lambda db: queries.boards(db, "stm32f405")))[1].holder is None
+        assert (await projection.read(queries.devices))[2].holder is None
         leases = await projection.read(lambda db: queries.leases(db, "t/n1"))
         assert [(one.lease_id, one.state) for one in leases] == [("l2", "waiting")]
         assert await projection.read(lambda db: queries.lease(db, "l")) == queries.Lease("l", "ended", "h", "c")

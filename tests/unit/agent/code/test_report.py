@@ -16,11 +16,9 @@ def end(code: int = 0) -> dict[str, Any]:
     return {"what": "end", "code": code}
 
 
-def read(
-    *lines: dict[str, Any] | str, returncode: int = 0, broken: str | None = None, is_late: bool = False
-) -> report.Ran:
+def read(*lines: dict[str, Any] | str, returncode: int = 0, broken: str | None = None) -> report.Ran:
     told = "\n".join(one if isinstance(one, str) else json.dumps(one) for one in lines)
-    return report.read(told, returncode=returncode, broken=broken, is_late=is_late, stderr="what it printed")
+    return report.read(told, returncode=returncode, broken=broken, stderr="what it printed")
 
 
 def test_tests_that_all_pass_pass() -> None:
@@ -52,14 +50,14 @@ def test_an_import_that_fails_is_told() -> None:
 
 
 def test_a_limit_is_the_reason_even_when_the_rest_is_garbled() -> None:
-    ran = read(FOUND, {"what": "began", "id": "t.py::a"}, '{"what": "en', broken="it ran longer than 5 s", is_late=True)
+    ran = read(FOUND, {"what": "began", "id": "t.py::a"}, '{"what": "en', broken="it ran longer than 5 s")
     assert ran.outcome == "timeout"
     assert ran.reason == "the tests were ended in t.py::a: it ran longer than 5 s"
     assert [one.outcome for one in ran.failures] == ["not run", "not run"]
     assert read("?", "!", broken="it wrote more than 1 MiB").outcome == "crashed"
 
 
-@pytest.mark.parametrize(("returncode", "words"), [(0, "exit code 0"), (139, "SIGSEGV")])
+@pytest.mark.parametrize(("returncode", "words"), [(0, "exit code 0"), (139, "SIGSEGV"), (-11, "SIGSEGV")])
 def test_a_process_that_ends_without_an_end_crashed(returncode: int, words: str) -> None:
     ran = read(FOUND, ended("a"), {"what": "began", "id": "t.py::b"}, returncode=returncode)
     assert ran.outcome == "crashed"

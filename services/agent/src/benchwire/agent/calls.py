@@ -60,11 +60,17 @@ class Calls:
         self._broken: ClaimLost | LogUnavailable | EventTooLarge | None = None
 
     async def expect(self, uses: list[Use], names: set[str]) -> None:
-        """Takes over the calls of a new message. Those of tools that are not among ``names`` get their answer at once."""
+        """Takes over the calls of a new message.
+
+        Those of tools that are not among ``names``, and those whose input could not be read, get their answer at once: for whoever goes on
+        after this runner, an input that could not be read would look like an empty one.
+        """
         self._waiting = deque(use for use in uses if use.name in names)
         for use in uses:
             if use.name not in names:
-                await self._missing(use)
+                await self._not_run(use, _missing(use))
+            elif use.problem is not None:
+                await self._not_run(use, _unread(use))
 
     async def recorded(self, tool: "Tool", given: dict[str, Any]) -> Output:
         """Runs ``tool`` with the call and its result in the log. Raises ``ToolError`` with what the model should hear.
@@ -96,15 +102,14 @@ class Calls:
             if self._is_begun(use) and not (tool is not None and tool.repeatable):
                 await self._returned(use, error=INTERRUPTED)
             elif tool is None:
-                await self._missing(use)
+                await self._not_run(use, _missing(use))
             else:
                 await self._answered(use, tool)
 
     async def _answered(self, use: Use, tool: "Tool") -> tuple[Output, str | None]:
         """What the call came to: its output, or the error that the model hears."""
-        if use.problem is not None:
-            await self._called(use)
-            return await self._returned(use, error=f"{use.problem} Nothing was run; call {use.name} again.")
+        if use.problem is not None:  # which has its answer
+            return "", _unread(use)
         if not self._is_begun(use):
             if (refusal := await self._refusal(use)) is not None:
                 return await self._returned(use, error=refusal)
@@ -180,10 +185,9 @@ class Calls:
 
     # -- what is written
 
-    async def _missing(self, use: Use) -> None:
-        """Writes down a call of a tool that is not there."""
+    async def _not_run(self, use: Use, why: str) -> None:
         await self._called(use)
-        await self._returned(use, error=f"there is no tool {use.name}")
+        await self._returned(use, error=why)
 
     async def _called(self, use: Use) -> None:
         await self._transcript.write(
@@ -214,6 +218,14 @@ class Calls:
             if use.name == name:
                 return use
         return Use(f"toolu_{uuid.uuid4().hex}", name, given)  # a call that no message holds
+
+
+def _missing(use: Use) -> str:
+    return f"there is no tool {use.name}"
+
+
+def _unread(use: Use) -> str:
+    return f"{use.problem} Nothing was run; call {use.name} again."
 
 
 class Tool(BetaAsyncBuiltinFunctionTool):

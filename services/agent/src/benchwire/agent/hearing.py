@@ -11,10 +11,9 @@ from anthropic.lib.streaming import BetaAsyncMessageStream
 from anthropic.types.beta import BetaMessage
 
 from benchwire.agent import fitting
-from benchwire.agent import model as models
 from benchwire.agent.beside import beside
 from benchwire.agent.conversation import Use
-from benchwire.agent.errors import ModelFailed
+from benchwire.agent.model import Length
 from benchwire.agent.session import Turn
 
 # In which what is spoken is collected: a message for each token would be too many, and nobody reads faster.
@@ -41,7 +40,7 @@ class Ear:
         self._stream = stream
         self._voice = _Voice(tell)
         self._inputs: dict[int, str] = {}
-        self._chars = 0
+        self._length = Length()
         self._is_cut = False
 
     async def whole(self) -> Heard | None:
@@ -71,17 +70,12 @@ class Ear:
             return
         if event.delta.type == "text_delta":
             self._voice.say(event.delta.text)
-            self._count(event.delta.text)
+            self._length.add(event.delta.text)
         elif event.delta.type == "input_json_delta":
             self._inputs[event.index] = self._inputs.get(event.index, "") + event.delta.partial_json
-            self._count(event.delta.partial_json)
-
-    def _count(self, piece: str) -> None:
-        self._chars += len(piece)
-        if self._chars > models.MAX_ANSWER_CHARS:
-            raise ModelFailed(
-                f"the model's answer is longer than {models.MAX_ANSWER_CHARS} characters; it was broken off"
-            )
+            self._length.add(event.delta.partial_json)
+        elif event.delta.type == "thinking_delta":
+            self._length.add(event.delta.thinking)
 
     def _forgive(self, error: ValueError) -> None:
         """A call whose input is no JSON is one that the model should hear of. The SDK reads it as it comes, and stops there."""

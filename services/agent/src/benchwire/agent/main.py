@@ -41,9 +41,8 @@ async def serve(settings: Settings | None = None) -> None:
     await asyncio.to_thread(profiles.names)  # reads them, once for all
     log.info("model: %s; sandbox: %s %s", speaks.name if speaks else "none", fence.kind, fence.reason)
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each model call is in the log of the lab
-    logging.getLogger("mcp").setLevel(
-        logging.CRITICAL
-    )  # sessions tell what goes wrong; its tracebacks may hold what a server was sent
+    # Sessions tell what goes wrong with a server; tracebacks of its SDK may hold what it was sent.
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)
     async with AsyncExitStack() as stack:
         if speaks is not None:
             stack.push_async_callback(speaks.close)

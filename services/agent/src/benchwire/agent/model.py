@@ -2,11 +2,12 @@
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import anthropic
 import msgspec
+import stamina
 from anthropic import AsyncAnthropic
 
 from benchwire.agent import complaints, fitting, structured
@@ -16,7 +17,7 @@ from benchwire.agent.settings import Settings
 from benchwire.agent.structured import Parsed
 
 _NO_KEY = "not-needed"  # what an endpoint without keys is sent, because the SDK sends nothing without one
-_BREAKS = 2  # how often an answer that broke off is asked for again; the SDK itself retries only until the first byte
+_ASKS = 3  # of one answer, when it breaks off; the SDK itself asks again only until the first byte
 _CONNECT_S = 10.0
 
 _CACHED = {"type": "ephemeral"}
@@ -35,6 +36,24 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int
     output_tokens: int
     duration_s: float
+
+
+class Length:
+    """How long one answer is by now, whatever it is made of."""
+
+    def __init__(self) -> None:
+        self._chars = 0
+
+    def add(self, piece: str) -> None:
+        """Raises ``ModelFailed`` when it is longer than any answer that ends."""
+        self._chars += len(piece)
+        if self._chars > MAX_ANSWER_CHARS:
+            raise ModelFailed(f"the model's answer is longer than {MAX_ANSWER_CHARS} characters; it was broken off")
+
+
+def asks() -> AsyncIterator[stamina.Attempt]:
+    """Attempts at one answer, with a pause between them, as long as it is ``BrokeOff`` that they raise."""
+    return aiter(stamina.retry_context(on=BrokeOff, attempts=_ASKS, timeout=None, wait_initial=0.5, wait_max=5.0))
 
 
 class Habits:
@@ -102,18 +121,9 @@ class Model:
         schema that the endpoint is asked to hold the answer to.
         """
         started = time.monotonic()
-        for left in range(_BREAKS, -1, -1):
-            try:
-                message = await self._streamed(messages, system, hear, schema)
-                break
-            except BrokeOff:
-                if left == 0:
-                    raise
-            except ModelFailed:
-                raise
-            except Exception as error:
-                if left == 0 or self.broke_off(error) is None:
-                    raise self.failed(error) from error
+        async for attempt in asks():
+            with attempt:
+                message = await self._whole(messages, system, hear, schema)
         usage = message.usage
         return Answer(
             text=fitting.well_formed("".join(block.text for block in message.content if block.type == "text")),
@@ -138,6 +148,20 @@ class Model:
         """The answer to ``messages`` as a ``kind``: see ``structured.parsed``. Raises ``ModelFailed``."""
         return await structured.parsed(self, messages, system=system, kind=kind, check=check, hear=hear)
 
+    async def _whole(
+        self,
+        messages: list[Turn],
+        system: str,
+        hear: Callable[[str], Awaitable[None]],
+        schema: Mapping[str, Any] | None,
+    ) -> anthropic.types.Message:
+        try:
+            return await self._streamed(messages, system, hear, schema)
+        except ModelFailed:
+            raise
+        except Exception as error:
+            raise self.broke_off(error) or self.failed(error) from error
+
     async def _streamed(
         self,
         messages: list[Turn],
@@ -152,14 +176,13 @@ class Model:
         async with self.client.messages.stream(
             model=self.name, max_tokens=self.max_tokens, messages=asked, **self.prefix(system), **held
         ) as stream:
-            heard = 0
-            async for text in stream.text_stream:
-                heard += len(text)
-                if heard > MAX_ANSWER_CHARS:
-                    raise ModelFailed(
-                        f"the model's answer is longer than {MAX_ANSWER_CHARS} characters; it was broken off"
-                    )
-                await hear(text)
+            length = Length()
+            async for event in stream:
+                if event.type == "text":
+                    length.add(event.text)
+                    await hear(event.text)
+                elif event.type == "thinking":
+                    length.add(event.thinking)
             message = await stream.get_final_message()
         if message.stop_reason is None:
             raise self.cut_short

@@ -54,8 +54,10 @@ CREATE TABLE flash_jobs (
     job_id TEXT PRIMARY KEY, host TEXT NOT NULL, device TEXT NOT NULL, digest TEXT NOT NULL, task_id TEXT, node_id TEXT,
     state TEXT NOT NULL, error TEXT
 );
+CREATE INDEX flash_jobs_under_way ON flash_jobs (host, device) WHERE state IN ('requested', 'started');
 CREATE TABLE work (kind TEXT NOT NULL, id TEXT NOT NULL, runner TEXT, attempt INTEGER NOT NULL, open INTEGER NOT NULL, PRIMARY KEY (kind, id));
 CREATE TABLE guidance (sequence INTEGER PRIMARY KEY, task_id TEXT NOT NULL, node_id TEXT, guidance TEXT NOT NULL);
+CREATE INDEX guidance_by_task ON guidance (task_id, sequence);
 """
 
 
@@ -163,4 +165,4 @@ def _claimed(db: Database, kind: str, name: str, runner: str, attempt: int) -> N
     db.conn.execute(sql, (runner, attempt, kind, name))
 
 
-SCHEMA = Schema(filters=filters_of(_TYPES), tables=_TABLES, apply=apply, version=4)
+SCHEMA = Schema(filters=filters_of(_TYPES), tables=_TABLES, apply=apply, version=5)

@@ -2,9 +2,16 @@
 
 import socket
 from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
 
 from benchwire.events.event import token
 from benchwire.events.settings import NatsSettings
+
+
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
 
 
 def _name_of_this_machine() -> str:
@@ -28,29 +35,29 @@ class Settings(NatsSettings, frozen=True, kw_only=True):
     data: Path = Path("data")
     runner: str = _name_of_this_machine()
     model: str = "claude-sonnet-5-5"
-    model_max_tokens: int = 16_000
-    model_timeout_s: float = 120.0
-    model_retries: int = 4
-    model_patience_s: float = 60.0
+    model_max_tokens: Count = 16_000
+    model_timeout_s: Seconds = 120.0
+    model_retries: Annotated[int, Meta(ge=0)] = 4
+    model_patience_s: Annotated[float, Meta(ge=0)] = 60.0
     prices_file: Path | None = None
     sandbox: str = "auto"
     sandbox_ids: str = "61000-61127"
-    max_sessions: int = 16
-    max_tasks: int = 12
-    ack_wait_s: float = 10.0
-    shell_timeout_s: float = 120.0
-    tool_timeout_s: float = 900.0
-    compile_timeout_s: float = 60.0
-    test_timeout_s: float = 60.0
+    max_sessions: Count = 16
+    max_tasks: Count = 12
+    ack_wait_s: Seconds = 10.0
+    shell_timeout_s: Seconds = 120.0
+    tool_timeout_s: Seconds = 900.0
+    compile_timeout_s: Seconds = 60.0
+    test_timeout_s: Seconds = 60.0
     mcp_commands: tuple[str, ...] = ()
     mcp_readable: tuple[Path, ...] = ()
     mcp_variables: tuple[str, ...] = ()
-    mcp_start_s: float = 30.0
-    mcp_timeout_s: float = 120.0
+    mcp_start_s: Seconds = 30.0
+    mcp_timeout_s: Seconds = 120.0
     skills: Path | None = None
-    board_wait_s: float = 15.0
-    flash_wait_s: float = 180.0
-    line_wait_s: float = 15.0
+    board_wait_s: Seconds = 15.0
+    flash_wait_s: Seconds = 180.0
+    line_wait_s: Seconds = 15.0
 
     def __post_init__(self) -> None:
         token(self.runner, "BENCHWIRE_RUNNER")

@@ -8,22 +8,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import stamina
 from anthropic.lib.streaming import BetaAsyncMessageStream
 from anthropic.types.beta import BetaMessage
 
 from benchwire.agent.calls import Calls, Tool
 from benchwire.agent.conversation import Step, conversation, is_said, next_step, text
-from benchwire.agent.errors import BrokeOff, ClaimLost, GivenUp, ModelFailed
+from benchwire.agent.errors import ClaimLost, GivenUp, ModelFailed
 from benchwire.agent.hearing import Ear, Heard
-from benchwire.agent.model import Model
+from benchwire.agent.model import Model, asks
 from benchwire.agent.transcript import Transcript, now
 from benchwire.agent.work import Work
 from benchwire.events.live import SessionDelta
 from benchwire.events.log import EventTooLarge, LogUnavailable
 from benchwire.events.session import MessageSent, ModelUsed, SessionEnded
 
-_ASKS = 3  # of one turn, when its answer breaks off; the SDK itself asks again only until the first byte
 _WORDLESS = "the model ended its last turn without a word"
 
 
@@ -62,9 +60,7 @@ class Turns:
     # -- one turn
 
     async def _turn(self) -> None:
-        async for attempt in stamina.retry_context(
-            on=BrokeOff, attempts=_ASKS, timeout=None, wait_initial=0.5, wait_max=5.0
-        ):
+        async for attempt in asks():
             with attempt:
                 await self._asked()
 

@@ -18,7 +18,7 @@ from benchwire.agent.task import Task
 from benchwire.agent.tools.simulator import Seat, Simulation
 from benchwire.agent.work import Work
 from benchwire.boards import profile as profiles
-from benchwire.events.blobs import BlobMissing
+from benchwire.events.blobs import BlobMissing, DigestMismatch
 from benchwire.events.live import TaskLog
 from benchwire.events.log import EventTooLarge
 from benchwire.events.task import (
@@ -40,7 +40,7 @@ class GaveUp(Exception):
 
 
 # What ends a node and leaves those alone that it is not joined to; OSError is a full disk.
-ENDS = (GaveUp, ModelFailed, NotDeployed, EventTooLarge, BlobMissing, OSError)
+ENDS = (GaveUp, ModelFailed, NotDeployed, EventTooLarge, BlobMissing, DigestMismatch, OSError)
 
 
 class Node:

@@ -158,7 +158,7 @@ async def _make_project(
     made = await platformio.build(profile, sources, workdir, sandbox)
     said = _diagnostics(made.finished, workdir, "PlatformIO")
     built = replace(
-        blank, diagnostics="\n".join(filter(None, [made.wanted, said])), flash_bytes=made.flash_bytes,
+        blank, diagnostics="\n".join(filter(None, [made.lacks, said])), flash_bytes=made.flash_bytes,
         ram_bytes=made.ram_bytes, over_budget=made.over_budget,
     )  # fmt: skip
     if made.image is None:
