@@ -13,7 +13,7 @@ export UV_HTTP_TIMEOUT=120 PIP_DEFAULT_TIMEOUT=60
 
 say() { printf '%s\n' "$*" >&2; }
 
-# A program and the Debian package that brings it.
+# A program, or a file by its path, and the Debian package that brings it.
 packages=(
   arm-none-eabi-gcc:gcc-arm-none-eabi
   riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf
@@ -21,7 +21,13 @@ packages=(
   bwrap:bubblewrap
   setpriv:util-linux
 )
-test_packages=(chromium:chromium xtensa-lx106-elf-gcc:gcc-xtensa-lx106)
+test_packages=(
+  chromium:chromium
+  xtensa-lx106-elf-gcc:gcc-xtensa-lx106
+  avr-gcc:gcc-avr
+  /usr/lib/avr/include/avr/io.h:avr-libc
+  simavr:simavr
+)
 
 python_of() {
   local candidate
@@ -36,7 +42,7 @@ python_of() {
 missing() {
   local pair
   for pair in "${packages[@]}"; do
-    command -v "${pair%%:*}" >/dev/null 2>&1 || printf '%s\n' "${pair#*:}"
+    command -v "${pair%%:*}" >/dev/null 2>&1 || [ -f "${pair%%:*}" ] || printf '%s\n' "${pair#*:}"
   done
   [ -n "$(python_of)" ] || printf '%s\n' python3
   local python; python=$(python_of)

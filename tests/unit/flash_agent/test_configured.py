@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchwire.events import settings
+from benchwire.flash_agent import identifying
 from benchwire.flash_agent.finding.configured import (
     ConfiguredBoards,
     InvalidBoards,
@@ -115,6 +116,19 @@ def test_a_broken_edit_changes_nothing_and_is_complained_of_once(
     assert [device.name for device in boards.find_local()] == ["one"]
     path.write_text('[board.two]\nport = "/dev/null"')
     assert [device.name for device in boards.find_local()] == ["two"]
+
+
+def test_a_board_is_known_under_the_name_that_its_chip_tells_and_may_have_no_driver(tmp_path: Path) -> None:
+    for name in ("f407", "uno"):
+        (tmp_path / name).touch()
+    lines = [
+        f'[board.f407]\nport = "{tmp_path}/f407"\nprobe = "1"\nprofile = "stm32f407vg"',
+        f'[board.uno]\nport = "{tmp_path}/uno"\nprofile = "arduino_uno"',
+    ]
+    f407, uno = ConfiguredBoards(of(tmp_path, "\n".join(lines)), unused).find_local()
+    assert (f407.profile, f407.driver) == ("stm32f405", "pyocd")
+    assert (uno.profile, uno.driver, uno.chip) == ("arduino_uno", None, "arduino_uno")
+    assert identifying.order_for(uno) is None  # it is no ESP, and need not be asked as one
 
 
 def test_a_path_counts_as_plugged_in_while_it_leads_somewhere(tmp_path: Path) -> None:

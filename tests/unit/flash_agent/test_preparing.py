@@ -6,7 +6,7 @@ from benchwire.boards import profile as profiles
 from benchwire.events.event import Artifact
 from benchwire.events.flash import FlashOptions, FlashPart, FlashRequested
 from benchwire.events.testing.samples import sample
-from benchwire.flash_agent.errors import ImageRefused, NoDriver
+from benchwire.flash_agent.errors import ImageRefused, NoDriver, WrongBoard
 from benchwire.flash_agent.preparing import MAX_FILE_BYTES, _limit_bytes, _pieces
 from benchwire.flash_agent.probes import Device
 from benchwire.flash_agent.tools import drivers
@@ -89,3 +89,18 @@ def test_the_tool_is_told_everything_that_was_asked_for() -> None:
     probed = drivers.order_for(Device(name="b", probe="1"), STM32, asked, [])
     assert isinstance(probed, PyocdOrder)
     assert probed.chip is not None
+
+
+def test_a_board_that_nothing_flashes_is_refused_with_the_reason() -> None:
+    board = Device(name="b", port="/dev/ttyUSB0", profile="arduino_uno")
+    asked = request()
+    with pytest.raises(NoDriver, match=r"nothing here flashes arduino_uno boards: .*avrdude"):
+        drivers.order_for(board, drivers.profile_of(board, asked), asked, [])
+
+
+def test_an_image_for_a_chip_of_another_name_goes_onto_the_board_that_has_it() -> None:
+    board = Device(name="b", probe="1", profile="stm32f405")
+    known = drivers.profile_of(board, request(profile="stm32f407vg"))
+    assert known is STM32
+    with pytest.raises(WrongBoard, match="the image is for a stm32f401re, and b is a stm32f405"):
+        drivers.profile_of(board, request(profile="stm32f401re"))

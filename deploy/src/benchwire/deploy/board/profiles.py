@@ -12,8 +12,8 @@ class NotVirtual(LookupError):
 
 
 def virtual_profile(name: str) -> str:
-    """The profile's own name. Raises ``UnknownProfile`` and ``NotVirtual``, which are ``LookupError``."""
-    profile = profiles.load(name).name
+    """The name under which hosts know the board. Raises ``UnknownProfile`` and ``NotVirtual``, which are ``LookupError``."""
+    profile = profiles.load(name).board
     if profile not in BOARD_MODULES:
         raise NotVirtual(profile)
     return profile

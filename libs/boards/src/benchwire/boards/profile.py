@@ -9,9 +9,53 @@ import shutil
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import msgspec
+
+from benchwire.boards import platformio
+from benchwire.boards.parts import (
+    BinImage,
+    Compiler,
+    EspImage,
+    Esptool,
+    Flash,
+    Module,
+    Pyocd,
+    Qemu,
+    Region,
+    Uf2,
+    Uf2Image,
+)
+from benchwire.boards.platformio import PlatformIO
+
+__all__ = [
+    "ROOT",
+    "Ability",
+    "BinImage",
+    "Compiler",
+    "EspImage",
+    "Esptool",
+    "Flash",
+    "Missing",
+    "Module",
+    "NotFlashed",
+    "NotSimulated",
+    "Profile",
+    "Pyocd",
+    "Qemu",
+    "Region",
+    "Uf2",
+    "Uf2Image",
+    "UnknownProfile",
+    "ability",
+    "board_names",
+    "load",
+    "load_flashed",
+    "load_simulated",
+    "missing",
+    "names",
+    "simulated_names",
+]
 
 ROOT = Path(__file__).parent / "profiles"
 
@@ -21,6 +65,7 @@ CFLAGS = (
     "-fdiagnostics-color=never", "-fmax-errors=20",
 )  # fmt: skip
 LDFLAGS = ("-nostdlib", "-nostartfiles", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--print-memory-usage")
+_WORD_BYTES = 4
 
 
 class UnknownProfile(LookupError):
@@ -42,122 +87,21 @@ class NotSimulated(ValueError):
         self.name = name
 
 
-class Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A memory region of the linker script: where it starts and how many bytes firmware may use."""
+class NotFlashed(ValueError):
+    """No driver flashes boards of this kind; their firmware can be built, and simulated where anything does."""
 
-    kind: Literal["flash", "ram"]
-    origin: int
-    size_bytes: int
-
-
-class Flash(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many bytes an image may take in the board's flash."""
-
-    size_bytes: int
-
-
-class Compiler(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A GCC cross compiler: ``prefix`` + ``gcc`` and ``objcopy``, the Debian package that brings them, and the flags for this core."""
-
-    prefix: str
-    package: str
-    cflags: list[str]
-
-    @property
-    def gcc(self) -> str:
-        """The compiler's program name."""
-        return f"{self.prefix}gcc"
-
-    @property
-    def objcopy(self) -> str:
-        """The program that turns an ELF into plain bytes."""
-        return f"{self.prefix}objcopy"
-
-
-class BinImage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="bin"):
-    """The loadable bytes in address order, as objcopy writes them."""
-
-
-class EspImage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="esp-image"):
-    """Espressif's image format, as ``esptool --chip <chip> elf2image <arguments>`` writes it."""
-
-    chip: str
-    arguments: list[str]
-
-
-class Uf2Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="uf2"):
-    """The loadable bytes, which begin at ``address``, as a UF2 file for chips of ``family``; erased by sectors of so many bytes."""
-
-    family: int
-    address: int
-    sector_bytes: int
-
-
-class Qemu(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="qemu"):
-    """A QEMU machine that boots the flat image; ``uart`` is the board's port that appears on QEMU's first serial line."""
-
-    binary: str
-    machine: str
-    package: str
-    uart: str
-
-    def argv(self, image: str) -> list[str]:
-        """The command that boots ``image``, its UART on standard output.
-
-        Semihosting stays off: it would let firmware run commands on the host. The seccomp sandbox is QEMU's own second fence.
-        """
-        return [
-            self.binary, "-machine", self.machine, "-kernel", image, "-nodefaults", "-no-user-config", "-display", "none",
-            "-monitor", "none", "-serial", "stdio", "-sandbox", "on,spawn=deny,obsolete=deny,resourcecontrol=deny",
-        ]  # fmt: skip
-
-
-class Module(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="module"):
-    """A simulator that is a Python module of this package: ``python -m <module> IMAGE --timeout-s N --max-bytes N``.
-
-    ``engine`` is the import it needs, ``package`` what to install for it.
-    """
-
-    module: str
-    engine: str
-    package: str
-    uart: str
-
-
-class Pyocd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="pyocd"):
-    """Flashed through a debug probe by pyocd, as this target, to this address."""
-
-    target: str
-    address: int
-    note: str = ""
-
-
-class Esptool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="esptool"):
-    """Flashed through the serial boot loader by esptool; ``offset`` is the place in flash, ``flash_size`` in esptool's spelling."""
-
-    chip: str
-    offset: int
-    flash_size: str
-    note: str = ""
-
-
-class Uf2(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="uf2"):
-    """Flashed by copying a UF2 file onto the drive as which its boot loader shows itself.
-
-    ``board_id`` is what the drive says of itself in INFO_UF2.TXT. A plain binary belongs at ``address``, the start of flash.
-    """
-
-    board_id: str
-    family: int
-    address: int
-    sector_bytes: int
-    note: str = ""
+    def __init__(self, profile: "Profile") -> None:
+        super().__init__(f"nothing here flashes {profile.name} boards: {profile.not_flashed}")
+        self.name = profile.name
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One kind of board. ``support`` and ``linker_script`` are paths below ``profiles/``; sizes in bytes.
 
-    ``simulator`` is None for a board whose firmware nothing but the board itself runs honestly.
+    Firmware is built by one call of ``compiler``, or else as a project of ``platformio``, which has start-up code and linker script itself.
+
+    ``simulator`` is None for a board whose firmware nothing but the board itself runs honestly, ``driver`` for one that nothing here flashes:
+    ``not_flashed`` says why. ``same_board_as`` names the profile under which boards of this kind are known, when it is another one.
     """
 
     name: str
@@ -165,20 +109,34 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     architecture: str
     baud: int
     aliases: list[str]
-    support: list[str]
-    linker_script: str
+    support: list[str] = []
+    linker_script: str = ""
     notes_for_model: str
     memory: dict[str, Region]
     flash: Flash
-    compiler: Compiler
+    gcc: Compiler | None = msgspec.field(default=None, name="compiler")
+    platformio: PlatformIO | None = None
     image: BinImage | EspImage | Uf2Image
     simulator: Qemu | Module | None = None
-    driver: Pyocd | Esptool | Uf2
+    driver: Pyocd | Esptool | Uf2 | None = None
+    not_flashed: str = ""
+    same_board_as: str = ""
 
     def __post_init__(self) -> None:
-        for file in (*self.support, self.linker_script):
+        if (self.driver is None) != bool(self.not_flashed):
+            raise ValueError(f"profile {self.name} has to have either a driver or a reason for having none")
+        if (self.gcc is None) == (self.platformio is None) or (self.gcc is None) != (not self.linker_script):
+            raise ValueError(f"profile {self.name} has to have either a compiler and a linker script or PlatformIO")
+        for file in filter(None, (*self.support, self.linker_script)):
             if not (ROOT / file).is_file():
                 raise ValueError(f"profile {self.name} names {file}, which is not there")
+
+    @property
+    def compiler(self) -> Compiler:
+        """What builds firmware by one call. Raises ValueError where PlatformIO does."""
+        if self.gcc is None:
+            raise ValueError(f"firmware for {self.name} is built by PlatformIO, not by a compiler alone")
+        return self.gcc
 
     @property
     def support_sources(self) -> tuple[str, ...]:
@@ -187,12 +145,36 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def firmware_address(self) -> int:
-        """Where the board's firmware begins, as whatever flashes it counts: in the chip's flash for esptool, else in its memory."""
+        """Where the board's firmware begins, as whatever flashes it counts: in the chip's flash for esptool, else in its memory.
+
+        Raises ``NotFlashed``.
+        """
         match self.driver:
+            case None:
+                raise NotFlashed(self)
             case Esptool(offset=offset):
                 return offset
             case Pyocd(address=address) | Uf2(address=address):
                 return address
+
+    @property
+    def board(self) -> str:
+        """The name under which hosts know boards of this kind: what is attached, leased and flashed is called so."""
+        return self.same_board_as or self.name
+
+    def beyond_simulator(self, image: bytes) -> str | None:
+        """Why the simulator cannot run ``image``, which fits on the board; None when it can."""
+        simulator = self.simulator
+        if not isinstance(simulator, Qemu) or simulator.ram_bytes is None or len(image) < _WORD_BYTES:
+            return None
+        # Our linker scripts put the stack behind all else, so that the vector table's first word is where the RAM that is used ends.
+        used_bytes = int.from_bytes(image[:_WORD_BYTES], "little") - self.memory["RAM"].origin
+        if used_bytes <= simulator.ram_bytes:
+            return None
+        return (
+            f"the firmware uses {used_bytes} bytes of RAM; {self.name} has {self.ram_limit_bytes}, but its simulator ({simulator.machine}) "
+            f"only {simulator.ram_bytes}"
+        )
 
     @property
     def ram_limit_bytes(self) -> int:
@@ -204,7 +186,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         name = f'-DBOARD_NAME="{self.name}"'
         return [
             self.compiler.gcc, *self.compiler.cflags, *CFLAGS, name, f"-I{include}", *sources,
-            *LDFLAGS, f"-L{include}", "-T", linker_script, "-lgcc", "-o", output,
+            *LDFLAGS, f"-L{include}", "-T", linker_script, *self.compiler.libraries, "-o", output,
         ]  # fmt: skip
 
 
@@ -219,6 +201,18 @@ class Missing(msgspec.Struct, frozen=True):
         return f"{self.tool} is missing ({self.why}): install {self.package}"
 
 
+class Ability(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be done for a kind of board: built and simulated on this host, flashed on a host that has one.
+
+    ``missing`` has a sentence for each of them that cannot be done, and for each tool that is not there.
+    """
+
+    can_build: bool
+    can_simulate: bool
+    can_flash: bool
+    missing: list[str]
+
+
 @cache
 def _profiles() -> Mapping[str, Profile]:
     """By name, in alphabetical order."""
@@ -230,6 +224,11 @@ def _profiles() -> Mapping[str, Profile]:
 def names() -> tuple[str, ...]:
     """The names of all profiles, without aliases."""
     return tuple(_profiles())
+
+
+def board_names() -> tuple[str, ...]:
+    """The names of those profiles under which boards are known."""
+    return tuple(name for name, profile in _profiles().items() if profile.board == name)
 
 
 def load(name: str) -> Profile:
@@ -253,20 +252,65 @@ def load_simulated(name: str) -> Profile:
     return profile
 
 
+def load_flashed(name: str) -> Profile:
+    """As ``load``, for a board that is to be flashed. Raises ``NotFlashed``, too."""
+    profile = load(name)
+    if profile.driver is None:
+        raise NotFlashed(profile)
+    return profile
+
+
+def ability(profile: Profile) -> Ability:
+    """What this host can do for the profile. Looks for programs on the disk."""
+    to_build, to_simulate = _to_build(profile), _to_simulate(profile)
+    sentences = [str(one) for one in (*to_build, *to_simulate)]
+    if profile.simulator is None:
+        sentences.append(str(NotSimulated(profile.name)))
+    if profile.driver is None:
+        sentences.append(str(NotFlashed(profile)))
+    return Ability(
+        can_build=not to_build, can_simulate=profile.simulator is not None and not to_simulate,
+        can_flash=profile.driver is not None, missing=sentences,
+    )  # fmt: skip
+
+
 def missing(profile: Profile) -> list[Missing]:
     """What this host lacks to build for the profile, and to simulate where that can be done; empty when nothing."""
+    return [*_to_build(profile), *_to_simulate(profile)]
+
+
+def _to_build(profile: Profile) -> list[Missing]:
+    if profile.platformio is not None:
+        return _to_build_a_project(profile.name, profile.platformio)
     compiler = profile.compiler
     lacking = [
         Missing(tool, compiler.package, f"compiles for {profile.name}")
         for tool in (compiler.gcc, compiler.objcopy)
         if shutil.which(tool) is None
     ]
+    if compiler.lacks_library:
+        lacking.append(Missing(compiler.library_at[0], compiler.package, f"the C library of {compiler.gcc}"))
     if isinstance(profile.image, EspImage) and importlib.util.find_spec("esptool") is None:
         lacking.append(Missing("esptool", "esptool", f"packs images for {profile.name}"))
+    return lacking
+
+
+def _to_build_a_project(name: str, project: PlatformIO) -> list[Missing]:
+    why = f"builds for {name}"
+    if platformio.program() is None:
+        return [Missing("pio", "platformio", why)]
+    lacking = platformio.not_installed(project)
+    if not lacking:
+        return []
+    how = f"the platform {project.platform} with the framework {project.framework}, by pio pkg install in a project for the board {project.board}"
+    return [Missing(f"PlatformIO's {', '.join(lacking)}", how, why)]
+
+
+def _to_simulate(profile: Profile) -> list[Missing]:
     simulator = profile.simulator
     why = f"simulates {profile.name}"
     if isinstance(simulator, Qemu) and shutil.which(simulator.binary) is None:
-        lacking.append(Missing(simulator.binary, simulator.package, why))
-    if isinstance(simulator, Module) and importlib.util.find_spec(simulator.engine) is None:
-        lacking.append(Missing(simulator.engine, simulator.package, why))
-    return lacking
+        return [Missing(simulator.binary, simulator.package, why)]
+    if isinstance(simulator, Module) and not simulator.is_there:
+        return [Missing(simulator.engine, simulator.package, why)]
+    return []

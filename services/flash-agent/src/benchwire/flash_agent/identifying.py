@@ -93,7 +93,8 @@ def is_wanted(device: Device) -> bool:
 def order_for(device: Device) -> AnyIdentifyOrder | None:
     """How a board can be asked; None when it cannot."""
     # At a port that a person configured without more, there may be an ESP; at others, the USB id has said what there is.
-    may_be_esp = device.driver == "esptool" or (device.driver is None and device.configured and device.vid is None)
+    is_unknown = device.driver is None and device.profile is None
+    may_be_esp = device.driver == "esptool" or (is_unknown and device.configured and device.vid is None)
     if may_be_esp and device.port is not None:
         return AskThroughPort(port=device.port, before=drivers.esptool_before(device))
     if device.driver == "pyocd" and device.probe is not None:
@@ -150,6 +151,6 @@ def fact_of(host: str, device: Device, answer: Answer, now: datetime) -> DeviceI
 
 
 def _contradiction(said: profiles.Profile | None, answer: Answer) -> str | None:
-    if said is None or said.name in answer.profiles:
+    if said is None or said.board in answer.profiles:
         return None
     return f"configured as {said.name}, but the chip says {answer.chip}"

@@ -82,7 +82,9 @@ def known_of(profile: str | None) -> profiles.Profile | None:
         return None
 
 
-def driver_and_chip(profile: profiles.Profile) -> tuple[str, str]:
-    """The word for the tool that flashes boards of ``profile``, and the chip they have."""
+def driver_and_chip(profile: profiles.Profile) -> tuple[str | None, str]:
+    """The word for the tool that flashes boards of ``profile``, if any does, and the chip they have."""
     driver = profile.driver
+    if driver is None:
+        return None, profile.name
     return str(driver.__struct_config__.tag), str(getattr(driver, "chip", profile.name))

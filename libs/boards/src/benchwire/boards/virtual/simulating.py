@@ -42,11 +42,16 @@ class Output:
 
 def parse(argv: Sequence[str] | None, *, module: str, title: str) -> argparse.Namespace:
     """`image` (a path), `timeout_s` and `max_bytes`, as the runner of simulations gives them to any such module."""
+    return parser(module=module, title=title).parse_args(argv)
+
+
+def parser(*, module: str, title: str) -> argparse.ArgumentParser:
+    """Of what `parse` gives; a module that takes more adds it."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=title)
     parser.add_argument("image", type=Path, help="what would be written to the chip's flash")
     parser.add_argument("--timeout-s", type=float, default=5.0, help="real time that the app gets (default 5)")
     parser.add_argument("--max-bytes", type=int, default=65536, help="end after so much output (default 65536)")
-    return parser.parse_args(argv)
+    return parser
 
 
 def run(emulation: Emulation, output: Output, timeout_s: float) -> int:

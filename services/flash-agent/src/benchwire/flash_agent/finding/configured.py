@@ -189,7 +189,7 @@ def _device(name: str, board: ConfiguredBoard) -> Device:
     place = os.path.realpath(board.port) if board.port is not None and is_path else board.port
     return Device(
         name=name,
-        profile=None if profile is None else profile.name,
+        profile=None if profile is None else profile.board,
         driver=driver,
         port=board.port,
         probe=board.probe,

@@ -17,7 +17,7 @@ def drives() -> list[Device]:
 
 
 def _of_drive(drive: Drive) -> Device:
-    fitting = [name for name in profiles.names() if _board_id(profiles.load(name)) == drive.board_id]
+    fitting = [name for name in profiles.board_names() if _board_id(profiles.load(name)) == drive.board_id]
     usb = None if drive.device is None else _usb_of(_BLOCK / drive.device.name)
     vid, pid, socket = usb or (None, None, None)
     path = str(drive.path)

@@ -23,7 +23,7 @@ def profile_of(device: Device, request: FlashRequested) -> profiles.Profile | No
         asked = profiles.load(request.profile) if request.profile is not None else None
     except profiles.UnknownProfile as error:
         raise NoDriver(str(error)) from error
-    if known is not None and asked is not None and known.name != asked.name:
+    if known is not None and asked is not None and known.board != asked.board:
         raise WrongBoard(f"the image is for a {asked.name}, and {device.name} is a {known.name}")
     return known or asked
 
@@ -40,6 +40,8 @@ def order_for(
             )
         return _esptool(device, None, None, request, segments)
     match profile.driver:
+        case None:
+            raise NoDriver(str(profiles.NotFlashed(profile)))
         case profiles.Pyocd() as driver:
             return _pyocd(device, profile, driver, request, segments)
         case profiles.Uf2() as driver:

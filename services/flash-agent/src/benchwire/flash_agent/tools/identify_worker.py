@@ -42,7 +42,7 @@ def through_port(order: AskThroughPort) -> Answer:
 
 
 def _with_chip(chip: str) -> list[str]:
-    return [name for name in profiles.names() if getattr(profiles.load(name).driver, "chip", None) == chip]
+    return [name for name in profiles.board_names() if getattr(profiles.load(name).driver, "chip", None) == chip]
 
 
 def through_probe(order: AskThroughProbe) -> Answer:
@@ -68,7 +68,7 @@ def through_probe(order: AskThroughProbe) -> Answer:
 
 def _known(target: Any) -> Answer:
     titles = {chip.title: chip for chip in chips.CHIPS.values() if _matches(target, chip)}
-    fitting = [name for name in profiles.names() if (chip := _chip_of(name)) is not None and chip.title in titles]
+    fitting = [name for name in profiles.board_names() if (chip := _chip_of(name)) is not None and chip.title in titles]
     if not titles:
         return Answer(problem="a core answers, but its chip is none of those that are known")
     chip = next(iter(titles.values()))

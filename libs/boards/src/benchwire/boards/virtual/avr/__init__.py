@@ -1,0 +1,1 @@
+"""Firmware for AVR microcontrollers, running: simavr's library is the core and its peripherals."""
