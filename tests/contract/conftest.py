@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,7 +13,20 @@ import httpx
 import pytest
 
 from benchwire.events import child, nats_server
-from benchwire.web.testing import free_ports
+from benchwire.observability.main import observe
+from benchwire.observability.settings import Settings
+from benchwire.web.testing import free_ports, running
+
+
+@pytest.fixture
+async def client(nats: nats_server.Server, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller of an observability of this test's own."""
+    own = Settings(nats_url=nats.url, data=tmp_path / "data", observability_port=0)
+    async with (
+        running(lambda ready: observe(own, on_ready=ready)) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20.0) as client,
+    ):
+        yield client
 
 
 @pytest.fixture(scope="session")

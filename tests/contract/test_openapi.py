@@ -17,7 +17,7 @@ from benchwire.documents import app as documents
 from benchwire.documents.settings import Settings as DocumentsSettings
 from benchwire.documents.testing import serving
 from benchwire.events import nats_server
-from benchwire.events.asks import Refused, SerialAccepted, WriteSerial
+from benchwire.events.asks import Refused, SerialAccepted, SystemDesigned, WriteSerial
 from benchwire.events.blobs import Blobs
 from benchwire.events.bus import Bus
 from benchwire.events.device import DeviceAttached, DeviceLeased
@@ -28,10 +28,18 @@ from benchwire.events.live import SerialLine
 from benchwire.events.log import Log
 from benchwire.events.presence import Presence, Present
 from benchwire.events.serial import CaptureFinished
-from benchwire.events.session import ModelUsed
-from benchwire.events.task import NodeImageStored
+from benchwire.events.session import ModelUsed, ToolApprovalRequested
+from benchwire.events.task import (
+    Assertion,
+    NodeCompiled,
+    NodeGenerated,
+    NodeImageStored,
+    NodeSimulated,
+    NodeSpec,
+    UartLink,
+)
 from benchwire.events.testing.eventually import eventually
-from benchwire.events.testing.samples import AT
+from benchwire.events.testing.samples import AT, sample
 from benchwire.observability import app as observability
 from benchwire.observability.main import observe
 from benchwire.observability.settings import Settings as ObservabilitySettings
@@ -250,6 +258,65 @@ async def test_tasks_agents_and_boards_are_answered_as_it_is_written(lab: Checke
     await eventually(is_over)
     await lab("POST", "/api/flash/jobs/{job_id}/{wish}", job, "pause", expect=409)
     await _what_a_task_made_is(lab, log, task, image)
+
+
+async def test_what_people_say_to_sessions_is_answered_as_it_is_written(lab: Checked, log: Log) -> None:
+    session = (await lab("POST", "/sessions", json=lab.example("POST", "/sessions")))["session"]["session_id"]
+    say, decide = "/sessions/{session_id}/messages", "/sessions/{session_id}/approvals/{tool_use_id}"
+    await lab("POST", say, session, json=lab.example("POST", say), expect=202)
+    await lab("POST", say, "nobody", json=lab.example("POST", say), expect=404)
+    asked = ToolApprovalRequested(
+        timestamp=datetime.now(UTC), session_id=session, tool_use_id="toolu_1", tool_name="bash", tool_input={"command": "ls"},
+        expires_at=datetime.now(UTC) + timedelta(hours=1),
+    )  # fmt: skip
+    await log.append(asked)
+
+    async def waits() -> bool:
+        return bool((await lab("GET", "/approvals", params={"state": "waiting"}))["approvals"])
+
+    await eventually(waits)
+    await lab("GET", "/sessions/{session_id}/approvals", session)
+    await lab("POST", decide, session, "toolu_1", json=lab.example("POST", decide))
+    await lab("POST", decide, session, "toolu_1", json=lab.example("POST", decide), expect=409)
+    await lab("POST", decide, session, "toolu_2", json=lab.example("POST", decide), expect=404)
+
+
+async def test_builds_are_answered_as_it_is_written(lab: Checked, log: Log, bus: Bus) -> None:
+    async def design(_: bytes) -> msgspec.Struct:
+        node = NodeSpec(node_id="a", board="stm32f405", assertions=[Assertion(name="n", pattern="p")])
+        return SystemDesigned(nodes=[node], links=[UartLink(a="a", b="b")], summary="s", model="m")
+
+    parse = "/api/design/parse"
+    await lab("GET", "/api/boards")
+    await lab("POST", parse, json=lab.example("POST", parse), expect=503)
+    async with bus.serving("agent", "1.0.0", {"ask.agent.design": design}):
+
+        async def is_there() -> bool:
+            return (await lab.client.post(parse, json=lab.example("POST", parse))).status_code == 200
+
+        await eventually(is_there, what="somebody to design it")
+        await lab("POST", parse, json=lab.example("POST", parse))
+    build = (await lab("POST", "/api/build/start", json=lab.example("POST", "/api/build/start")))["session_id"]
+    await log.append(DeviceAttached(timestamp=AT, host="lab-1", device="board", profile="stm32f405", port="/dev/x"))
+    for event in (
+        sample(NodeGenerated, task_id=build, node_id="counter", iteration=1),
+        sample(NodeCompiled, task_id=build, node_id="counter", iteration=1),
+        sample(NodeSimulated, task_id=build, node_id="counter", iteration=1),
+    ):
+        await log.append(event)
+    await _is_shown(lab, "/api/devices/board")
+    assign = "/api/deploy/{session_id}/assign/{port}"
+    await lab("POST", assign, build, "board", json=lab.example("POST", assign))
+    status = "/api/build/{session_id}/status"
+    await lab("GET", status, build)
+    await lab("DELETE", assign, build, "board")
+    await lab("GET", status, "build-0", expect=404)
+    again = {**lab.example("POST", "/api/simulate/start"), "session_id": build}
+    simulation = (await lab("POST", "/api/simulate/start", json=again))["session_id"]
+    await lab("GET", "/api/simulate/{session_id}/status", simulation)
+    for kind, one in (("build", build), ("simulate", simulation)):
+        await lab("POST", f"/api/{kind}/{{session_id}}/stop", one)
+        await lab("POST", f"/api/{kind}/{{session_id}}/stop", one, expect=409)
 
 
 async def _is_shown(lab: Checked, path: str) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from typing import Any
 
 import httpx
@@ -20,7 +21,9 @@ from schemathesis.specs.openapi.checks import (
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 EXAMPLES = 4  # of each operation, valid and not; by hand, many more were tried
-ENDLESS = "/stream$"  # server-sent events; of an id that is there their answer has no end: test_stream.py
+# Server-sent events, of which the answer for an id that is there has no end (test_stream.py); and what a runner has to be there for, which
+# is refused with 503 otherwise (tasks/test_firmware.py).
+LEFT_OUT = r"/stream$|^/api/design/parse$"
 
 
 @schemathesis.serializer("application/x-ndjson")
@@ -34,7 +37,7 @@ def _lines(_: Any, value: Any) -> bytes:
 def test_every_operation_answers_as_its_document_says(service: str, request: pytest.FixtureRequest) -> None:
     url = request.getfixturevalue(service)
     described = httpx.get(f"{url}/schema/openapi.json", trust_env=False).json()
-    schema = schemathesis.openapi.from_dict(described).exclude(path_regex=ENDLESS)
+    schema = schemathesis.openapi.from_dict(described).exclude(path_regex=LEFT_OUT)
     count = 0
     for found in schema.get_all_operations():
         assert isinstance(found, Ok), found
@@ -43,7 +46,9 @@ def test_every_operation_answers_as_its_document_says(service: str, request: pyt
         with contextlib.suppress(Unsatisfiable):  # whatever is sent is valid for one that takes nothing, or any text
             _examined(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE), url)
         count += 1
-    assert count == sum(not path.endswith("/stream") for path, methods in described["paths"].items() for _ in methods)
+    assert count == sum(
+        re.search(LEFT_OUT, path) is None for path, methods in described["paths"].items() for _ in methods
+    )
 
 
 def _examined(cases: Any, url: str) -> None:

@@ -43,6 +43,8 @@ OBSERVABILITY = {
     "read": """
         GET /agents
         GET /agents/{name}
+        GET /api/boards
+        GET /api/build/{session_id}/status
         GET /api/captures/{capture_id}
         GET /api/deploy/devices
         GET /api/devices
@@ -55,12 +57,15 @@ OBSERVABILITY = {
         GET /api/hosts
         GET /api/leases
         GET /api/leases/{lease_id}
+        GET /api/simulate/{session_id}/status
+        GET /approvals
         GET /asyncapi.json
         GET /events
         GET /events/{session_id}
         GET /routes
         GET /sessions
         GET /sessions/{session_id}
+        GET /sessions/{session_id}/approvals
         GET /sessions/{session_id}/events
         GET /sessions/{session_id}/export
         GET /sessions/{session_id}/result
@@ -96,12 +101,17 @@ OBSERVABILITY = {
     """,
     "control": """
         DELETE /agents/{name}
+        DELETE /api/deploy/{session_id}/assign/{port}
         DELETE /api/leases/{lease_id}
         DELETE /sessions/{session_id}
         DELETE /tasks/{task_id}
+        POST /api/build/start
+        POST /api/build/{session_id}/stop
+        POST /api/deploy/{session_id}/assign/{port}
         POST /api/deploy/flash
         POST /api/deploy/flash-all
         POST /api/captures/{capture_id}/stop
+        POST /api/design/parse
         POST /api/devices/{device_id}/captures
         POST /api/devices/{device_id}/identify
         POST /api/devices/{device_id}/power
@@ -112,6 +122,10 @@ OBSERVABILITY = {
         POST /api/flash/start
         POST /api/leases
         POST /api/leases/{lease_id}/renew
+        POST /api/simulate/start
+        POST /api/simulate/{session_id}/stop
+        POST /sessions/{session_id}/approvals/{tool_use_id}
+        POST /sessions/{session_id}/messages
         POST /sessions/{session_id}/stop
         POST /tasks/{task_id}/cancel
         POST /tasks/{task_id}/intervene

@@ -12,7 +12,8 @@ from benchwire.events.log import Log
 from benchwire.web.testing import refused
 
 AGENT = {
-    "name", "description", "system_prompt", "mcp_servers", "skills", "tags", "status", "created_at", "modified_at"
+    "name", "description", "system_prompt", "mcp_servers", "skills", "tags", "status", "created_at", "modified_at",
+    "model", "tools", "ask_before", "ask_expires_s", "budget",
 }  # fmt: skip
 FULL: dict[str, Any] = {
     "name": "fixer-2",
@@ -25,6 +26,11 @@ FULL: dict[str, Any] = {
     "skills": ["welding"],
     "tags": ["hardware", "esp32"],
     "status": "active",
+    "model": "a-model",
+    "tools": ["bash", "mcp__files__read"],
+    "ask_before": ["bash"],
+    "ask_expires_s": 60.0,
+    "budget": {"max_tokens": 1000, "max_usd": 1.5, "max_wall_s": None},
 }
 
 
@@ -38,7 +44,8 @@ async def test_an_agent_is_created_and_shown_as_it_was_given(client: httpx.Async
     assert (await client.get("/agents/fixer-2")).json() == made
     small = (await client.post("/agents", json={"name": "small"})).json()
     assert {key: small[key] for key in AGENT - {"created_at", "modified_at"}} == {
-        "name": "small", "description": "", "system_prompt": None, "mcp_servers": None, "skills": None, "tags": [], "status": "active"
+        "name": "small", "description": "", "system_prompt": None, "mcp_servers": None, "skills": None, "tags": [], "status": "active",
+        "model": None, "tools": None, "ask_before": [], "ask_expires_s": 300.0, "budget": None,
     }  # fmt: skip
 
 

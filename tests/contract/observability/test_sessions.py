@@ -16,7 +16,7 @@ from benchwire.web.testing import refused
 NAIVE = "2026-01-17T12:00:00"
 SESSION = {
     "session_id", "session_name", "status", "created_at", "modified_at", "project_dir", "agent_name", "parent_session_name",
-    "parent_session_id", "forked_from",
+    "parent_session_id", "forked_from", "reason", "code", "approvals",
 }  # fmt: skip
 
 
@@ -138,6 +138,9 @@ async def test_a_session_is_created_once(client: httpx.AsyncClient) -> None:
         "modified_at": "",
         "parent_session_id": None,
         "forked_from": None,
+        "reason": None,
+        "code": None,
+        "approvals": 0,
     }
     assert (await client.get("/events/c1")).json() == {"events": []}
     refused(await client.post("/sessions", json=body), 409, "c1")

@@ -44,7 +44,7 @@ async def test_a_firmware_task_is_started_without_waiting_for_a_runner(client: h
 
 async def test_the_log_of_a_task_is_streamed_until_it_ends(client: httpx.AsyncClient, log: Log) -> None:
     task_id = (await client.post("/tasks", json={"prompt": "p", "board": "stm32f405"})).json()["task_id"]
-    await log.sample(TaskLog(timestamp=datetime.now(UTC), task_id=task_id, line="thinking", node_id="node-1"))
+    await log.sample(TaskLog(timestamp=datetime.now(UTC), task_id=task_id, line="thinking", node_id="a"))
     async with client.stream("GET", f"/tasks/{task_id}/logs/stream") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = answer.aiter_lines()
@@ -53,17 +53,18 @@ async def test_the_log_of_a_task_is_streamed_until_it_ends(client: httpx.AsyncCl
         await log.append(TaskFailed(timestamp=datetime.now(UTC), task_id=task_id, reason="no"))
         rest = [line async for line in lines if line]
     assert "data: [ERROR] Task failed: no" in rest
-    assert "data: [INFO] node-1: thinking" in rest
+    assert "data: [INFO] a: thinking" in rest
     told = (await client.get(f"/tasks/{task_id}/logs")).json()["logs"]
     assert [one["line"] for one in told] == [
-        "[INFO] Task started", "[INFO] node-1: thinking", "[WARNING] late", "[WARNING] and later", "[ERROR] Task failed: no"
+        "[INFO] Task started", "[INFO] a: thinking", "[WARNING] late", "[WARNING] and later", "[ERROR] Task failed: no"
     ]  # fmt: skip
     refused(await client.get("/tasks/task-0/logs/stream"), 404)
 
 
 async def test_a_task_that_cannot_be_is_refused(client: httpx.AsyncClient) -> None:
     refused(await client.post("/tasks", json={"prompt": "p", "board": "toaster"}), 400, "toaster", "stm32f405")
-    refused(await client.post("/tasks", json={"prompt": "p"}), 400, "kind")
+    refused(await client.post("/tasks", json={}), 400, "prompt")
+    refused(await client.post("/tasks", json={"prompt": "p", "kind": "poem"}), 400, "kind")
     refused(await client.post("/tasks", json={"nodes": [{"board": "stm32f405"}]}), 400, "node_id")
     for path in ("/tasks/task-0", "/tasks/task-0/results"):
         refused(await client.get(path), 404)

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from benchwire.events.log import Log
-from benchwire.events.session import ModelUsed
+from benchwire.events.session import ModelUsed, ToolApprovalRequested
 from benchwire.events.testing.eventually import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -259,6 +259,38 @@ async def test_a_session_is_started_with_a_prompt_stopped_and_deleted(page: Page
     await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     await expect(page.locator(".detail .empty")).to_be_visible()
     assert (await client.get(f"/sessions/{session_id}")).status_code == 404
+
+
+async def test_a_person_speaks_to_a_session_and_decides_whether_a_tool_may_run(
+    page: Page, client: httpx.AsyncClient, lab_log: Log
+) -> None:
+    body = {"session_id": "asks", "session_name": "Asks first", "prompt": "p", "ask_before": ["bash"]}
+    assert (await client.post("/sessions", json=body)).is_success
+    await page.goto(f"{client.base_url}/#/sessions/asks")
+    await expect(page.locator("#link")).to_have_text("live")
+    for use in ("toolu_1", "toolu_2"):
+        at = datetime.now(UTC)
+        asked = ToolApprovalRequested(
+            timestamp=at, session_id="asks", tool_use_id=use, tool_name="bash", tool_input={"command": HOSTILE},
+            expires_at=at + timedelta(hours=1),
+        )  # fmt: skip
+        await lab_log.append(asked)
+    questions = page.locator(".question")
+    await expect(questions).to_have_count(2)
+    await expect(questions.first).to_contain_text("May bash run?")
+    await expect(questions.first).to_contain_text("<img src=x")
+    await questions.first.get_by_role("textbox").fill("not that board")
+    await questions.first.get_by_role("button", name="Deny").click()
+    await expect(questions).to_have_count(1)
+    await questions.first.get_by_role("button", name="Allow").click()
+    await expect(questions).to_have_count(0)
+    await expect(page.locator(".mark.wrong")).to_contain_text("not that board")
+    decided = (await client.get("/sessions/asks/approvals")).json()["approvals"]
+    assert [(one["state"], one["reason"]) for one in decided] == [("denied", "not that board"), ("approved", None)]
+    await page.get_by_placeholder("Say something to it").fill(f"Use TIM3 {HOSTILE}")
+    await page.get_by_role("button", name="Say", exact=True).click()
+    await expect(page.locator(".mark").last).to_contain_text("Use TIM3 <img")
+    assert "owned" not in await page.title()
 
 
 async def test_a_child_and_its_parent_are_a_step_apart(page: Page, client: httpx.AsyncClient) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from benchwire.events.task import (
     NodeSimulated,
     NodeSpec,
     NodeStarted,
+    NodeTested,
     TaskClaimed,
     TaskPlanned,
     TaskRequested,
@@ -107,3 +109,32 @@ async def test_a_task_is_asked_for(page: Page, client: httpx.AsyncClient) -> Non
     await expect(page.locator(".detail h2")).to_have_text("Say hello")
     await page.get_by_role("button", name="Cancel").click()
     await expect(page.locator(".detail .head .badge")).to_have_text("cancelled")
+
+
+async def test_a_module_of_code_shows_its_tests_and_what_its_quality_is_made_of(
+    page: Page, client: httpx.AsyncClient, lab_log: Log
+) -> None:
+    where: dict[str, Any] = {"timestamp": AT, "task_id": "task-code", "node_id": "adder.py", "iteration": 1}
+    nodes = [NodeSpec(node_id="adder.py", description=HOSTILE)]
+    for event in (
+        TaskRequested(timestamp=AT, task_id="task-code", kind="code", prompt="Add two numbers"),
+        TaskPlanned(timestamp=AT, task_id="task-code", nodes=nodes, estimated_iterations=1),
+        NodeGenerated(**where, sources={"adder.py": HOSTILE, "test_adder.py": "def test_it(): ..."}, model="m"),
+        NodeTested(
+            **where, ok=False, outcome="failed", tests_passed=3, tests_failed=1, measures={"tests": 0.75, "coverage": 0.9},
+            weights={"tests": 0.6, "coverage": 0.4}, quality_score=0.81, report=HOSTILE,
+        ),
+    ):  # fmt: skip
+        await lab_log.append(event)
+
+    async def shown() -> bool:
+        modules = (await client.get("/tasks/task-code/results")).json().get("modules")
+        return bool(modules and modules[0]["iterations"])
+
+    await eventually(shown, what="the module to be shown")
+    await page.goto(f"{client.base_url}/#/tasks/task-code")
+    node = page.locator(".node")
+    await expect(node).to_contain_text("3 of 4 passed, quality 0.81")
+    await expect(node).to_contain_text("0.90, counts 40 %")
+    await expect(node.locator(".steps li")).to_have_text(["write", "test", "done"])
+    assert "owned" not in await page.title()

@@ -19,7 +19,15 @@ from benchwire.events.bus import Bus
 from benchwire.events.device import DeviceAttached, DeviceLeased
 from benchwire.events.log import Log
 from benchwire.events.presence import Presence, Present
-from benchwire.events.session import SessionClaimed, SessionDeleted, SessionRequested, SessionStarted, SessionStopped
+from benchwire.events.session import (
+    SessionClaimed,
+    SessionDeleted,
+    SessionEnded,
+    SessionRequested,
+    SessionStarted,
+    SessionStopped,
+    ToolApprovalRequested,
+)
 from benchwire.events.task import TaskClaimed
 from benchwire.events.testing.eventually import eventually
 from benchwire.observability.main import observe
@@ -285,6 +293,28 @@ async def test_a_runner_that_is_lost_after_it_was_asked_to_stop_does_not_leave_t
 
 
 # Families
+
+
+async def test_a_stop_takes_along_a_child_that_somebody_went_on_with_and_what_it_asks_for(
+    client: httpx.AsyncClient, log: Log
+) -> None:
+    await ask(client, "p")
+    await ask(client, "c", parent_session_id="p")
+    await log.append(SessionEnded(timestamp=now(), session_id="c"))
+    said = (await client.post("/sessions/c/messages", json={"text": "Go on."})).json()
+    assert said["status"] == "resumed"
+    asked = ToolApprovalRequested(
+        timestamp=now(), session_id="c", tool_use_id="toolu_1", tool_name="bash", expires_at=now() + timedelta(hours=1)
+    )
+    await log.append(asked)
+
+    async def waits() -> bool:
+        return bool((await client.get("/sessions/c")).json()["session"]["approvals"] == 1)
+
+    await eventually(waits)
+    assert (await stop(client, "p"))["children_stopped"] == ["c"]
+    (approval,) = (await client.get("/sessions/c/approvals")).json()["approvals"]
+    assert approval["state"] == "void"
 
 
 async def test_a_stop_takes_along_all_that_runs_below(client: httpx.AsyncClient) -> None:

@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from benchwire.events.blueprint import BlueprintCreated, BlueprintDeleted, BlueprintUpdated
+from benchwire.events.session import Budget
 from benchwire.observability import commands, errors, recipe
 from benchwire.observability.blueprint import Blueprint, evolve
 from benchwire.observability.session import iso
@@ -173,3 +174,41 @@ def test_words_tell_a_secret_from_what_only_sounds_like_one() -> None:
         assert recipe.names_a_secret(name), name
     for name in ("MAX_TOKENS", "KEYBOARD", "SECRET_FILE", "MONKEY", "Accept", "AUTHOR", "TOKEN_URL"):
         assert not recipe.names_a_secret(name), name
+
+
+def test_what_an_agent_may_use_and_spend_is_kept_and_changed() -> None:
+    asked = CreateAgent(
+        name="x", model="m", tools=["bash", "bash"], ask_before=["bash"], ask_expires_s=60.0, budget=Budget(max_usd=1.0)
+    )  # fmt: skip
+    made = evolve(None, commands.create_blueprint(None, asked, AT))
+    assert made is not None
+    assert (made.model, made.tools, made.ask_before, made.ask_expires_s) == ("m", ["bash"], ["bash"], 60.0)
+    assert made.budget == Budget(max_usd=1.0)
+    change = commands.change_blueprint(made, "x", changed(tools=None, budget={"max_tokens": 5}, ask_before=[]), LATER)
+    assert change is not None
+    after = evolve(made, msgspec.json.decode(msgspec.json.encode(change), type=BlueprintUpdated))
+    assert after is not None
+    assert (after.tools, after.budget, after.ask_before, after.model) == (None, Budget(max_tokens=5), [], "m")
+    assert commands.change_blueprint(after, "x", changed(budget={"max_tokens": 5}), LATER) is None
+    assert evolve(after, BlueprintUpdated(timestamp=LATER, name="x", changes={"budget": None})) is not None
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"tools": ["a b"]}, "tools"),
+        ({"ask_before": [""]}, "ask_before"),
+        ({"ask_before": [KEY]}, "ask_before.*key"),
+        ({"model": KEY}, "model.*key"),
+        ({"ask_expires_s": 0.0}, "ask_expires_s"),
+        ({"ask_expires_s": 1e9}, "ask_expires_s"),
+        ({"budget": {"max_tokens": 0}}, "budget.max_tokens"),
+        ({"budget": {"max_usd": 1e9}}, "budget.max_usd"),
+        ({"tools": [f"t{number}" for number in range(257)]}, "tools: 257"),
+    ],
+)
+def test_what_an_agent_cannot_have_is_refused(given: dict[str, Any], word: str) -> None:
+    with pytest.raises(errors.Unusable, match=word):
+        commands.create_blueprint(None, msgspec.convert({"name": "x", **given}, CreateAgent), AT)
+    with pytest.raises(errors.Unusable, match=word):
+        commands.change_blueprint(THERE, "fixer", changed(**given), LATER)

@@ -8,7 +8,7 @@ import pytest
 
 from benchwire.events.event import Event
 from benchwire.events.flash import FlashEvent, FlashReported
-from benchwire.events.live import FlashProgress, SerialLine
+from benchwire.events.live import FlashProgress, SerialLine, SessionDelta
 from benchwire.events.log import Recorded
 from benchwire.events.task import TaskEvent
 from benchwire.events.testing.samples import AT, sample
@@ -91,4 +91,7 @@ def test_what_is_told_of_sessions() -> None:
     ]  # fmt: skip
     for frame in told:
         fits(frame.text, faces.OF_SESSIONS)
-    assert {frame.kind for frame in told} | {"pong"} == {str(kind.__struct_config__.tag) for kind in faces.OF_SESSIONS}
+    fits(sessions.delta_frame(SessionDelta(timestamp=AT, session_id="s-1", text="Hel")), faces.OF_SESSIONS)
+    assert {frame.kind for frame in told} | {"pong", "delta"} == {
+        str(kind.__struct_config__.tag) for kind in faces.OF_SESSIONS
+    }

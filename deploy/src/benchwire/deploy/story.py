@@ -48,6 +48,13 @@ def shown(text: object, longest: int = _LONGEST) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in line)
 
 
+def printable(line: str) -> str:
+    """A line that cannot take over the terminal: control characters are escaped, tabs stay."""
+    return "".join(
+        c if c.isprintable() or c == "\t" else c.encode("unicode_escape", "backslashreplace").decode() for c in line
+    )
+
+
 def size(count_bytes: float) -> str:
     """``count_bytes`` in the unit that reads best."""
     amount = float(count_bytes)
@@ -143,11 +150,25 @@ def _task(event: task.TaskEvent) -> str:  # noqa: PLR0911 - one line per kind of
 _OfWork = (
     task.NodeStarted | task.NodeGenerated | task.NodeCompiled | task.NodeSimulated | task.NodeTested | task.NodeRetried
 )
-_OfProof = task.NodeImageStored | task.NodeDeploying | task.NodeDeployed | task.NodeSucceeded | task.NodeFailed
+_OfProof = (
+    task.NodeImageStored
+    | task.NodeAssigned
+    | task.NodeDeploying
+    | task.NodeDeployed
+    | task.NodeSucceeded
+    | task.NodeFailed
+)
 _OF_WORK = (
     task.NodeStarted, task.NodeGenerated, task.NodeCompiled, task.NodeSimulated, task.NodeTested, task.NodeRetried
 )  # fmt: skip
-_OF_PROOF = (task.NodeImageStored, task.NodeDeploying, task.NodeDeployed, task.NodeSucceeded, task.NodeFailed)
+_OF_PROOF = (
+    task.NodeImageStored,
+    task.NodeAssigned,
+    task.NodeDeploying,
+    task.NodeDeployed,
+    task.NodeSucceeded,
+    task.NodeFailed,
+)
 
 
 def _work(event: _OfWork) -> str:  # noqa: PLR0911 - one line per kind of event
@@ -182,6 +203,8 @@ def _proof(event: _OfProof) -> str:
     match event:
         case task.NodeImageStored():
             return f"{size(event.image.size_bytes)}, sha256 {event.image.digest[:12]}"
+        case task.NodeAssigned():
+            return f"for {_joined(event.device, event.host)}" if event.device else "for no board in particular"
         case task.NodeDeploying():
             return f"onto {event.device} at {event.host} ({event.job_id})"
         case task.NodeDeployed():

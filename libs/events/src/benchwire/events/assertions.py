@@ -10,6 +10,7 @@ from benchwire.events.patterns import BadPattern, Pattern
 from benchwire.events.task import Assertion
 
 MAX_DETAIL_CHARS = 200
+MAX_ASSERTIONS = 200  # of one node: their results have to fit into one event with what it printed
 
 
 class IllegalAssertion(ValueError):
@@ -28,7 +29,11 @@ class Kind(StrEnum):
 
 
 def check(assertions: Sequence[Assertion]) -> None:
-    """Raises ``IllegalAssertion`` when one of them can't be judged."""
+    """Raises ``IllegalAssertion`` when one of them can't be judged, or when they are too many."""
+    if len(assertions) > MAX_ASSERTIONS:
+        raise IllegalAssertion(
+            f"{len(assertions)} assertions are too many for one node; it has {MAX_ASSERTIONS} at most"
+        )
     for one in assertions:
         if (problem := _problem(one)) is not None:
             raise IllegalAssertion(f"assertion {shortened(one.name)!r}: {problem}")
@@ -52,14 +57,15 @@ def _problem(one: Assertion) -> str | None:
         return f"within_s is a number of seconds above 0, not {one.within_s:g}"
     match Kind(one.kind):
         case Kind.ORDER:
-            wrong = len(one.patterns) < 2 or not all(one.patterns)
-            return "order needs at least two texts in patterns, and none that is empty" if wrong else None
+            wrong = not 2 <= len(one.patterns) <= MAX_ASSERTIONS or not all(one.patterns)
+            return _ORDER if wrong else None
         case Kind.SUBSTRING | Kind.ABSENT:
             return None if one.pattern else _EMPTY
         case Kind.REGEX | Kind.COUNT | Kind.RANGE:
             return _regex_problem(one) if one.pattern else _EMPTY
 
 
+_ORDER = f"order needs at least two texts in patterns, {MAX_ASSERTIONS} at most, and none that is empty"
 _EMPTY = "it has an empty pattern, which any output would satisfy"
 
 
@@ -90,7 +96,7 @@ def _count_problem(one: Assertion, pattern: Pattern) -> str | None:
 
 def _range_problem(one: Assertion, pattern: Pattern) -> str | None:
     if pattern.number_of(one.group) is None:
-        return f"the regex {one.pattern!r} has no group {one.group!r}"
+        return f"the regex {one.pattern!r} has no group {shortened(one.group or '')!r}"
     bounds = [bound for bound in (one.minimum, one.maximum) if bound is not None]
     if not bounds:
         return "range needs minimum, maximum or both"

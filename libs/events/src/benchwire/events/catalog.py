@@ -80,6 +80,7 @@ CATALOG: tuple[Entry, ...] = (
     Entry(task.NodeTested, "bench.task.{task_id}.node_tested", _RUNNER),
     Entry(task.NodeRetried, "bench.task.{task_id}.node_retried", _RUNNER),
     Entry(task.NodeImageStored, "bench.task.{task_id}.node_image_stored", _RUNNER),
+    Entry(task.NodeAssigned, "bench.task.{task_id}.node_assigned", _DOOR),
     Entry(task.NodeDeploying, "bench.task.{task_id}.node_deploying", _RUNNER),
     Entry(task.NodeDeployed, "bench.task.{task_id}.node_deployed", _RUNNER),
     Entry(task.NodeSucceeded, "bench.task.{task_id}.node_succeeded", _RUNNER),

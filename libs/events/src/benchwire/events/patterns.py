@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import re2  # type: ignore[import-untyped]
 
 MAX_PATTERN_CHARS = 1000
+_GROUP_DIGITS = 4  # a pattern of so many characters has no more groups
 _MAX_MEMORY_BYTES = 1 << 20  # of a compiled pattern: bounds how many states a character can cost
 
 
@@ -66,7 +67,8 @@ class Pattern:
         if group is None:
             return min(most, 1)
         if group.isascii() and group.isdigit():
-            return int(group) if int(group) <= most else None
+            # int() raises for a number of thousands of digits.
+            return int(group) if len(group) <= _GROUP_DIGITS and int(group) <= most else None
         named: dict[str, int] = self._compiled.groupindex
         return named.get(group)
 

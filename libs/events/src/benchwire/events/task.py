@@ -208,6 +208,15 @@ class NodeImageStored(Event, frozen=True, kw_only=True, tag="node_image_stored")
     elf: Artifact
 
 
+class NodeAssigned(Event, frozen=True, kw_only=True, tag="node_assigned"):
+    """A person said which board a node is for; without ``device`` the one that was said before counts no more."""
+
+    task_id: str
+    node_id: str
+    host: str | None = None
+    device: str | None = None
+
+
 class NodeDeploying(Event, frozen=True, kw_only=True, tag="node_deploying"):
     """A board was chosen, and a flash job requested for it."""
 
@@ -293,6 +302,7 @@ TaskEvent = (
     | NodeTested
     | NodeRetried
     | NodeImageStored
+    | NodeAssigned
     | NodeDeploying
     | NodeDeployed
     | NodeSucceeded

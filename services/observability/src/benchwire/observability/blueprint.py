@@ -6,6 +6,7 @@ import msgspec
 
 from benchwire.events.blueprint import BlueprintCreated, BlueprintDeleted, BlueprintUpdated
 from benchwire.events.event import Event
+from benchwire.events.session import Budget
 from benchwire.observability.session import iso
 
 ALL: tuple[type[Event], ...] = (BlueprintCreated, BlueprintUpdated, BlueprintDeleted)
@@ -16,6 +17,7 @@ INACTIVE = "inactive"
 class Blueprint(msgspec.Struct, frozen=True, kw_only=True):
     """A blueprint. Times are ISO 8601 in UTC with microseconds; ``mcp_servers`` holds no secrets, only the names of variables that do.
 
+    ``tools`` are those that its sessions may use, null means all. A person is asked before each of ``ask_before``, and waited for so long.
     It takes whatever the events can say: what may be asked for is checked before, by ``recipe``.
     """
 
@@ -26,11 +28,18 @@ class Blueprint(msgspec.Struct, frozen=True, kw_only=True):
     skills: list[str] | None = None
     tags: list[str] = []
     status: str = ACTIVE
+    model: str | None = None
+    tools: list[str] | None = None
+    ask_before: list[str] = []
+    ask_expires_s: float = 300.0
+    budget: Budget | None = None
     created_at: str
     modified_at: str
 
 
-CHANGEABLE = ("description", "system_prompt", "mcp_servers", "skills", "tags", "status")
+CHANGEABLE = (
+    "description", "system_prompt", "mcp_servers", "skills", "tags", "status", "model", "tools", "ask_before", "ask_expires_s", "budget",
+)  # fmt: skip
 
 
 def evolve(blueprint: Blueprint | None, event: Event) -> Blueprint | None:
@@ -50,5 +59,5 @@ def evolve(blueprint: Blueprint | None, event: Event) -> Blueprint | None:
 
 def _changed(blueprint: Blueprint, event: BlueprintUpdated) -> Blueprint:
     news = {field: value for field, value in event.changes.items() if field in CHANGEABLE}
-    changed = {**msgspec.structs.asdict(blueprint), **news, "modified_at": iso(event.timestamp)}
+    changed = {**msgspec.to_builtins(blueprint), **news, "modified_at": iso(event.timestamp)}
     return msgspec.convert(changed, Blueprint)

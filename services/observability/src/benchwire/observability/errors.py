@@ -36,6 +36,33 @@ class SessionBusy(Exception):
         super().__init__(f"an agent works on session {session_id!r}; stop it first")
 
 
+class NobodyListens(Exception):
+    """The session runs, and no agent runner of the lab has it."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            f"session {session_id!r} is run outside of this lab, where nobody can be told anything; "
+            "once it has ended, a message goes on with it here"
+        )
+
+
+class ApprovalUnknown(LookupError):
+    """Nobody is asked about such a call."""
+
+    def __init__(self, session_id: str, tool_use_id: str) -> None:
+        super().__init__(
+            f"session {session_id!r} asks nobody about a call {tool_use_id[:128]!r}; GET its approvals for those that wait"
+        )
+
+
+class ApprovalOver(Exception):
+    """The call is decided already, or nobody waits for a decision any more."""
+
+    def __init__(self, tool_use_id: str, state: str, by: str | None) -> None:
+        who = f" by {by}" if by else ""
+        super().__init__(f"call {tool_use_id!r} no longer waits: it is {state}{who}")
+
+
 class SessionStillRunning(ValueError):
     """What was asked is possible only once the session has ended."""
 
@@ -90,6 +117,10 @@ class TaskStillRunning(Exception):
 
     def __init__(self, task_id: str) -> None:
         super().__init__(f"task {task_id!r} is still running; its images can be flashed when it has ended")
+
+
+class NobodyDesigns(Exception):
+    """No agent runner can design a system now; the sentence says why."""
 
 
 class DeviceUnknown(LookupError):
@@ -199,6 +230,9 @@ STATUS: dict[type[Exception], int] = {
     SessionExists: 409,
     SessionNotRunning: 409,
     SessionBusy: 409,
+    NobodyListens: 409,
+    ApprovalUnknown: 404,
+    ApprovalOver: 409,
     SessionStillRunning: 400,
     NoResult: 404,
     BadCursor: 400,
@@ -207,6 +241,7 @@ STATUS: dict[type[Exception], int] = {
     TaskUnknown: 404,
     TaskNotRunning: 409,
     TaskStillRunning: 409,
+    NobodyDesigns: 503,
     DeviceUnknown: 404,
     DeviceAmbiguous: 400,
     DeviceTaken: 409,

@@ -22,7 +22,7 @@ from benchwire.events.flash import (
     FlashReported,
     FlashStarted,
 )
-from benchwire.events.live import FlashProgress, SerialLine
+from benchwire.events.live import FlashProgress, SerialLine, SessionDelta
 from benchwire.events.log import Recorded
 from benchwire.events.session import SessionDeleted
 from benchwire.observability import queries
@@ -49,6 +49,11 @@ _MOST_WAITING = 20_000  # events; who comes again has them replayed
 def of_session(session_id: str) -> str:
     """The topic of one session."""
     return f"session {session_id}"
+
+
+def with_deltas(session_id: str) -> str:
+    """The topic of one session together with the text of its model as that is spoken."""
+    return f"deltas {session_id}"
 
 
 def of_stream(session_id: str) -> str:
@@ -106,7 +111,11 @@ class Feeds:
         for job in await self._lab.read(queries.active_jobs):
             if job["started_at"] is not None:
                 self._begin(job["job_id"], job["total_bytes"], job["attempt"])
-        subjects = ((filter_of(FlashProgress), self._sample), (filter_of(SerialLine), self._line))
+        subjects = (
+            (filter_of(FlashProgress), self._sample),
+            (filter_of(SerialLine), self._line),
+            (filter_of(SessionDelta), self._delta),
+        )
         taken = [await self._lab.bus.nc.subscribe(subject, cb=told) for subject, told in subjects]
         async with asyncio.TaskGroup() as tasks:
             pumping = tasks.create_task(self._pump())
@@ -185,6 +194,7 @@ class Feeds:
         for frame in frames:
             self._lab.feed.publish(SESSIONS, frame.text, frame.sequence)
             self._lab.feed.publish(of_session(session_id), frame.text, frame.sequence)
+            self._lab.feed.publish(with_deltas(session_id), frame.text, frame.sequence)
         if self._lab.feed.has(of_stream(session_id)):
             for text in stream_wire.events(frames):
                 is_last = isinstance(one.event, SessionDeleted)
@@ -232,11 +242,18 @@ class Feeds:
             for topic in (SERIAL, of_device(sample.host, sample.device)):
                 if self._lab.feed.has(topic):
                     self._lab.feed.publish(topic, serial_wire.serial_frame(sample))
+        elif isinstance(sample, SessionDelta):
+            self._lab.feed.publish(with_deltas(sample.session_id), session_wire.delta_frame(sample))
 
     async def _line(self, message: Msg) -> None:
         """Lines may come by the thousand, so one that nobody wants is not even decoded."""
         host, device = message.subject.split(".")[2:4]
         if self._lab.feed.has(SERIAL) or self._lab.feed.has(of_device(host, device)):
+            await self._sample(message)
+
+    async def _delta(self, message: Msg) -> None:
+        """The same with what models say."""
+        if self._lab.feed.has(with_deltas(message.subject.split(".")[2])):
             await self._sample(message)
 
     def _progress(self, sample: FlashProgress) -> None:

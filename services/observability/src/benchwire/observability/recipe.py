@@ -3,6 +3,7 @@
 Where a secret is needed, ``${NAME}`` stands for the variable of that name in the environment of the agent runner.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
@@ -11,10 +12,16 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 from msgspec import Meta
 
+from benchwire.events.session import Budget
 from benchwire.observability.errors import Unusable
 
 NAME = re.compile(r"[a-z0-9-]{1,64}")
 MAX_SERVERS = 32
+MAX_TOOLS = 256
+MAX_TOKENS = 1_000_000_000
+MAX_USD = 100_000.0
+MAX_WALL_S = 30 * 86_400.0
+MAX_ASK_S = 7 * 86_400.0
 
 Tag = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^,\s]([^,]*[^,\s])?$")]
 Tags = Annotated[list[Tag], Meta(max_length=64)]
@@ -22,6 +29,7 @@ Skills = Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Met
 Description = Annotated[str, Meta(max_length=10_000)]
 SystemPrompt = Annotated[str, Meta(max_length=200_000)]
 Servers = dict[str, dict[str, Any]]
+Model = Annotated[str, Meta(min_length=1, max_length=256)]
 
 _Text = Annotated[str, Meta(max_length=4096)]
 _Word = Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -45,6 +53,7 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     headers: _Table = {}
 
 
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")  # what the Messages API takes for one
 _SERVER_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -76,6 +85,36 @@ def checked_text(text: str | None, where: str) -> None:
     """Raises ``Unusable`` when ``text`` holds what is known to be a key."""
     if text is not None and _KNOWN_KEYS.search(text):
         raise Unusable(f"{where}: it holds what looks like a key or token; events are kept for ever, so take it out")
+
+
+def checked_tools(names: list[str], where: str) -> list[str]:
+    """``names``, each once, when tools can be called so. Raises ``Unusable``."""
+    for name in names:
+        if not _TOOL_NAME.fullmatch(name):
+            raise Unusable(f"{where}: {name[:60]!r} is no name of a tool; it has 1 to 128 letters, digits, _ and -")
+        checked_text(name, where)
+    once = list(dict.fromkeys(names))
+    if len(once) > MAX_TOOLS:
+        raise Unusable(f"{where}: {len(once)} names are more than the {MAX_TOOLS} that can be given")
+    return once
+
+
+def checked_budget(budget: Budget | None, where: str = "budget") -> Budget | None:
+    """``budget``, when something can be done with it; one without any limit is none. Raises ``Unusable``."""
+    if budget is None or budget == Budget():
+        return None
+    for name, most in (("max_tokens", MAX_TOKENS), ("max_usd", MAX_USD), ("max_wall_s", MAX_WALL_S)):
+        given = getattr(budget, name)
+        if given is not None and not 0 < given <= most:
+            raise Unusable(f"{where}.{name}: it must be above 0, and at most {most:g}; leave it out for no limit")
+    return budget
+
+
+def checked_patience(ask_expires_s: float) -> float:
+    """For how many seconds a person is waited for. Raises ``Unusable``."""
+    if not (math.isfinite(ask_expires_s) and 1 <= ask_expires_s <= MAX_ASK_S):
+        raise Unusable(f"ask_expires_s: it must be between 1 and {MAX_ASK_S:g} seconds")
+    return ask_expires_s
 
 
 def checked_servers(servers: Servers | None) -> None:

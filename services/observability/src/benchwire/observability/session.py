@@ -52,6 +52,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """A session. Times are ISO 8601 in UTC with microseconds, so that they sort as text.
 
     ``requested`` says that an agent runner has it, or will take it; without that somebody outside runs it and reports through hooks.
+    ``code`` is the word for programs of a failure. ``approvals`` counts the calls that wait for a person; only the rows know it.
     """
 
     session_id: str
@@ -68,6 +69,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     requested: bool = False
     runner: str | None = None
     reason: str | None = None
+    code: str | None = None
+    approvals: int = 0
 
     @property
     def is_running(self) -> bool:
@@ -105,7 +108,7 @@ def _after(session: Session, event: Event) -> Session:  # noqa: PLR0911 - one li
     match event:
         case SessionRequested():
             named = _named(session, event)
-            return replace(named, status=Status.RUNNING, requested=True, runner=None, reason=None)
+            return replace(named, status=Status.RUNNING, requested=True, runner=None, reason=None, code=None)
         case SessionClaimed():
             return replace(session, runner=event.runner) if session.is_running else session
         case SessionStarted():
@@ -113,7 +116,7 @@ def _after(session: Session, event: Event) -> Session:  # noqa: PLR0911 - one li
         case SessionEnded():
             return _ended(_named(session, event), Status.FINISHED, event.reason)
         case SessionFailed():
-            return _ended(session, Status.FAILED, event.reason)
+            return _ended(session, Status.FAILED, event.reason, code=event.code)
         case SessionStopRequested():
             return replace(session, status=Status.STOPPING) if session.is_running else session
         case SessionStopped():
@@ -130,14 +133,14 @@ def _started(session: Session) -> Session:
     # A runner that starts what is being stopped in the same moment has yet to see the stop.
     if session.status is Status.STOPPING:
         return session
-    return replace(session, status=Status.RUNNING, reason=None)
+    return replace(session, status=Status.RUNNING, reason=None, code=None)
 
 
-def _ended(session: Session, status: Status, reason: str | None) -> Session:
+def _ended(session: Session, status: Status, reason: str | None, *, code: str | None = None) -> Session:
     """The first end counts: a session that was stopped stays so, whatever its last hook reports."""
     if not session.is_running:
         return session
-    return replace(session, status=status, reason=reason, requested=False, runner=None)
+    return replace(session, status=status, reason=reason, code=code, requested=False, runner=None)
 
 
 _NAMES = (

@@ -16,16 +16,18 @@ from benchwire.observability.wire.flashing import DeployNode, StartFlash
 
 
 async def deployed(lab: Lab, asked: DeployNode) -> Row:
-    """The flash job of the image that a node stored, onto the board on that port, or onto a free one of its kind.
+    """The flash job of the image that a node stored, onto the board on that port, or that was assigned to it, or onto a free one of its kind.
 
     Raises ``TaskUnknown``, ``Unusable``, and what ``flashing.started`` raises.
     """
-    view = await _task(lab, asked.task_id or asked.session_id)
+    view = await known(lab, asked.task_id or asked.session_id)
     node = next((one for one in view.nodes if one["node_id"] == asked.node_id), None)
     if node is None:
         nodes = ", ".join(one["node_id"] for one in view.nodes)
         raise errors.Unusable(f"node_id: the task has no node {asked.node_id[:128]!r}; it has {nodes or 'none yet'}")
     start = StartFlash(device_id=asked.port or asked.device_id, host=asked.host, lease_id=asked.lease_id)
+    if start == StartFlash():
+        start = _assigned(lab, node)
     return await _flashed(lab, node, start, only_idle=False)
 
 
@@ -34,13 +36,15 @@ async def all_deployed(lab: Lab, task_id: str | None) -> list[dict[str, Any]]:
 
     Raises ``TaskUnknown`` and ``TaskStillRunning``.
     """
-    view = await _task(lab, task_id)
+    view = await known(lab, task_id)
     if view.task["status"] in (Status.IN_PROGRESS, Status.CANCELLING):
         raise errors.TaskStillRunning(view.task["task_id"])
     operations = []
     for node in view.nodes:
         try:
-            operations.append(operation(await _flashed(lab, node, StartFlash(), only_idle=True), node["node_id"]))
+            operations.append(
+                operation(await _flashed(lab, node, _assigned(lab, node), only_idle=True), node["node_id"])
+            )
         except errors.SAYABLE as error:
             operations.append({"node_id": node["node_id"], "status": "failed", "error": str(error)})
     return operations
@@ -53,11 +57,18 @@ def operation(job: Row, node_id: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def _task(lab: Lab, task_id: str | None) -> TaskView:
+async def known(lab: Lab, task_id: str | None) -> TaskView:
+    """The task of that id. Raises ``TaskUnknown`` and ``Unusable``."""
     if not task_id:
         raise errors.Unusable("task_id: it is missing; session_id says the same")
     token(task_id, "task_id")
     return await lab.found(lambda db: queries.task(db, task_id), errors.TaskUnknown(task_id))
+
+
+def _assigned(lab: Lab, node: Row) -> StartFlash:
+    """The board that somebody gave to the node, or any."""
+    place = lab.assigned.of(node["task_id"]).get(node["node_id"])
+    return StartFlash() if place is None else StartFlash(host=place[0], device_id=place[1])
 
 
 async def _flashed(lab: Lab, node: Row, start: StartFlash, *, only_idle: bool) -> Row:
@@ -67,11 +78,7 @@ async def _flashed(lab: Lab, node: Row, start: StartFlash, *, only_idle: bool) -
     if start.device_id is None:
         start.profile = node["board"]
     else:
-        row = await finding.named(lab, start.device_id, start.host)
-        if row["profile"] not in (None, node["board"]):
-            raise errors.Unusable(
-                f"port: node {node['node_id']!r} is for {node['board']}, and {row['device']} on {row['host']} is {row['profile']}"
-            )
+        await finding.meant_for(lab, node["node_id"], node["board"], start.device_id, start.host)
     job_id = f"job_{uuid.uuid4().hex[:16]}"
     of = Node(task_id=node["task_id"], node_id=node["node_id"])
     return await flashing.started(lab, start, job_id=job_id, images=[(image, None)], node=of, only_idle=only_idle)

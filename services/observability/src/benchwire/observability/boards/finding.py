@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from benchwire.boards import profile
 from benchwire.events.catalog import FLASH_AGENT
 from benchwire.observability import commands, errors, lease, queries
 from benchwire.observability.commands import Candidate
@@ -25,6 +26,16 @@ async def named(lab: Lab, name: str, host: str | None = None) -> Row:
     if len(found) > 1:
         raise errors.DeviceAmbiguous(name, [f"{row['host']}/{row['device']}" for row in found])
     return found[0]
+
+
+async def meant_for(lab: Lab, node_id: str, board: str, name: str, host: str | None = None) -> Row:
+    """The attached board that ``name`` means, for a node that is for ``board``. Raises ``Unusable``, and as ``named`` does."""
+    row = await named(lab, name, host)
+    if row["profile"] not in (None, board, profile.load(board).board):
+        raise errors.Unusable(
+            f"port: node {node_id!r} is for {board}, and {row['device']} on {row['host']} is {row['profile']}"
+        )
+    return row
 
 
 async def like(lab: Lab, wish: Wish) -> list[Row]:

@@ -29,6 +29,8 @@ from benchwire.observability.commands.leases import (
     why_not,
     withdraw,
 )
+from benchwire.observability.commands.messages import decide_call, say
+from benchwire.observability.commands.planning import CODE, FIRMWARE, simulated_board, start_task
 from benchwire.observability.commands.reports import report, sample, silent
 from benchwire.observability.commands.sessions import (
     ASKED,
@@ -39,10 +41,12 @@ from benchwire.observability.commands.sessions import (
     stop_session,
     turns,
 )
-from benchwire.observability.commands.tasks import cancel_task, close_task, guide_task, start_task
+from benchwire.observability.commands.tasks import cancel_task, close_task, guide_task
 
 __all__ = [
     "ASKED",
+    "CODE",
+    "FIRMWARE",
     "GIVEN_BACK",
     "ITS_END",
     "NOT_IN_TIME",
@@ -62,6 +66,7 @@ __all__ = [
     "close_task",
     "create_blueprint",
     "create_session",
+    "decide_call",
     "delete_blueprint",
     "delete_session",
     "describe_session",
@@ -74,7 +79,9 @@ __all__ = [
     "request_flash",
     "request_lease",
     "sample",
+    "say",
     "silent",
+    "simulated_board",
     "start_task",
     "stop_capture",
     "stop_session",

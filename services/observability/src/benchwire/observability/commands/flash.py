@@ -137,7 +137,7 @@ def _address(asked: StartFlash, address: int | None, board: str | None) -> int:
 def _flash_address(board: str) -> int:
     try:
         return profile.load(board).firmware_address
-    except profile.UnknownProfile as error:
+    except (profile.UnknownProfile, profile.NotFlashed) as error:
         raise errors.Unusable(f"address: {error}") from None
 
 

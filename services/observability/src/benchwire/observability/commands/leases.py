@@ -61,11 +61,11 @@ def duration(for_s: float) -> float:
 
 
 def board_named(name: str | None) -> str | None:
-    """The profile of that name or alias. Raises ``Unusable``."""
+    """The name under which boards of that profile or alias are known. Raises ``Unusable``."""
     if name is None:
         return None
     try:
-        return profile.load(name).name
+        return profile.load(name).board
     except profile.UnknownProfile as error:
         raise errors.Unusable(f"profile: {error}") from None
 

@@ -14,7 +14,7 @@ from benchwire.events.session import (
     SessionStopRequested,
     Spent,
 )
-from benchwire.observability import errors
+from benchwire.observability import errors, recipe
 from benchwire.observability.session import Session
 from benchwire.observability.wire.requests import CreateSession, Describe
 
@@ -25,7 +25,7 @@ MAX_TURNS = 1000
 
 
 def create_session(session: Session | None, asked: CreateSession, now: datetime) -> Event:
-    """A session of a new id. Raises ``SessionExists``."""
+    """A session of a new id. Raises ``SessionExists`` and ``Unusable``."""
     token(asked.session_id, "session_id")
     if asked.parent_session_id is not None:
         token(asked.parent_session_id, "parent_session_id")
@@ -41,6 +41,7 @@ def create_session(session: Session | None, asked: CreateSession, now: datetime)
         timestamp=now, session_id=asked.session_id, session_name=asked.session_name, prompt=asked.prompt,
         agent_name=asked.agent_name, project_dir=asked.project_dir, parent_session_name=asked.parent_session_name,
         parent_session_id=asked.parent_session_id, model=asked.model, max_turns=turns(asked.max_turns),
+        budget=recipe.checked_budget(asked.budget), ask_before=recipe.checked_tools(asked.ask_before, "ask_before"),
     )  # fmt: skip
 
 

@@ -145,6 +145,12 @@ function said(event) {
       return [`Session stopped${why}`, "plain"];
     case "session_failed":
       return [`Session failed${why}`, "wrong"];
+    case "message_requested":
+      return [`${event.by ?? "Somebody"} says: ${event.text}`, "plain"];
+    case "tool_approval_requested":
+      return [`${event.tool_name} waits for a person`, "plain"];
+    case "tool_decided":
+      return event.approved ? [`Allowed by ${event.by}${why}`, "good"] : [event.by ? `Denied by ${event.by}${why}` : `Not allowed${why}`, "wrong"];
     default:
       return [`${event.event_type.replaceAll("_", " ")}${why}`, "plain"];
   }

@@ -5,6 +5,7 @@ import { attempt, confirmed, dialog, notice, pressed } from "./dialogs.js";
 import { fill, h } from "./dom.js";
 import { badge, href, since } from "./format.js";
 import { save } from "./saving.js";
+import { Talk } from "./talk.js";
 import { prose } from "./text.js";
 import { Timeline } from "./timeline.js";
 
@@ -22,7 +23,8 @@ export class SessionView {
     this.children = [];
     this.head = h("header", { class: "head" });
     this.timeline = new Timeline(session_id, this.leaving.signal);
-    fill(place, this.head, this.timeline.element);
+    this.talk = new Talk(this.path, this.leaving.signal);
+    fill(place, this.head, this.talk.waiting, this.timeline.element, this.talk.form);
     this.read();
   }
 
@@ -39,6 +41,7 @@ export class SessionView {
     this.session = both[0].session;
     this.children = both[1].sessions;
     this.draw();
+    this.talk.update(this.session);
   }
 
   /** @param {import("./live.js").Frame} frame */
@@ -53,8 +56,10 @@ export class SessionView {
 
   /** @param {import("./sessions.js").Session} session */
   changed(session) {
-    if (session.session_id === this.session_id) this.session = session;
-    else if (session.parent_session_id === this.session_id) {
+    if (session.session_id === this.session_id) {
+      this.session = session;
+      this.talk.update(session);
+    } else if (session.parent_session_id === this.session_id) {
       this.children = [session, ...this.children.filter((one) => one.session_id !== session.session_id)].slice(0, MOST_CHILDREN);
     } else return;
     this.draw();
@@ -92,6 +97,7 @@ export class SessionView {
       one.agent_name && h("span", {}, `by ${one.agent_name}`),
       one.project_dir && h("span", {}, "in ", h("code", {}, one.project_dir)),
       h("span", {}, "started ", since(one.created_at)),
+      one.status === "failed" && one.reason && h("span", { class: "wrong" }, one.reason),
       parent && h("span", {}, "child of ", one.parent_session_id ? h("a", { href: href("sessions", parent) }, one.parent_session_name ?? parent) : parent),
       this.children.length > 0 &&
         h("span", {}, "children: ", this.children.map((child) => [h("a", { href: href("sessions", child.session_id) }, child.session_name), " "])),

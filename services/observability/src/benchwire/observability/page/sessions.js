@@ -14,7 +14,8 @@ const STATUSES = ["running", "stopping", "finished", "stopped", "failed"];
 
 /**
  * @typedef {{session_id: string, session_name: string, status: string, created_at: string, modified_at: string, project_dir: string | null,
- *   agent_name: string | null, parent_session_name: string | null, parent_session_id?: string | null}} Session
+ *   agent_name: string | null, parent_session_name: string | null, parent_session_id?: string | null,
+ *   reason?: string | null, code?: string | null, approvals?: number}} Session
  */
 
 /** @type {import("./main.js").Room} */

@@ -12,6 +12,8 @@ const MOST_LINES = 300;
 const RUNS = ["in_progress", "cancelling"];
 const STEPS = ["generating", "compiling", "simulating", "deploying", "success"];
 const STEP_NAMES = ["write", "compile", "simulate", "flash", "done"];
+const CODE_STEPS = ["generating", "testing", "success"];
+const CODE_STEP_NAMES = ["write", "test", "done"];
 
 export class TaskView {
   /** @param {string} task_id @param {HTMLElement} place */
@@ -115,7 +117,7 @@ function node(one, before) {
     "section",
     { class: "card node", "aria-label": one.name },
     h("div", { class: "title" }, h("h3", {}, one.name), h("span", { class: "faint" }, one.board), badge(one.state)),
-    steps(one.state),
+    one.board ? steps(one.state === "testing" ? "simulating" : one.state, STEPS, STEP_NAMES) : steps(one.state, CODE_STEPS, CODE_STEP_NAMES),
     one.description && h("p", { class: "description" }, one.description),
     one.error && h("p", { class: "wrong" }, one.error),
     one.deployed && deployed(one.deployed, one.state),
@@ -143,14 +145,14 @@ class Folds {
   }
 }
 
-/** How far a node is on its way. @param {string} state */
-function steps(state) {
-  const here = STEPS.indexOf(state === "testing" ? "simulating" : state);
+/** How far a node is on its way. @param {string} state @param {string[]} all @param {string[]} names */
+function steps(state, all, names) {
+  const here = all.indexOf(state);
   if (here < 0) return null;
   return h(
     "ol",
     { class: "steps", "aria-label": "Progress" },
-    STEP_NAMES.map((name, index) =>
+    names.map((name, index) =>
       h("li", { class: index < here || state === "success" ? "past" : index === here ? "now" : "", "aria-current": index === here ? "step" : null }, name),
     ),
   );
@@ -165,7 +167,7 @@ function deployed(where, state) {
 /** @param {any} one @param {Folds} folds @param {boolean} is_last */
 function tried(one, folds, is_last) {
   const name = `try ${one.iteration}`;
-  const passed = one.simulation?.ok && !one.failed_stage;
+  const passed = (one.simulation ?? one.tests)?.ok && !one.failed_stage;
   const outcome = one.failed_stage ? `did not pass: ${one.failed_stage}` : passed ? "passed" : "under way";
   return folds.make(
     name,
@@ -182,6 +184,7 @@ function tried(one, folds, is_last) {
     one.diagnostics && [h("h4", {}, one.compiled ? "The compiler warns" : "The compiler says"), h("div", { class: one.compiled ? "" : "wrong" }, code(one.diagnostics))],
     one.memory && one.compiled && memory(one.memory),
     one.simulation && simulated(one.simulation),
+    one.tests && tested(one.tests),
   );
 }
 
@@ -196,6 +199,22 @@ function memory(used) {
   const bar = (/** @type {string} */ name, /** @type {number} */ bytes, /** @type {number} */ limit) =>
     h("div", {}, h("span", {}, name), h("meter", { min: "0", max: limit || 1, high: limit * 0.9, value: bytes }), h("span", { class: "faint" }, `${size(bytes)} of ${size(limit)}`));
   return h("div", { class: "memory" }, bar("Flash", used.flash_bytes, used.flash_limit_bytes), bar("RAM", used.ram_bytes, used.ram_limit_bytes));
+}
+
+/** What the tests of a module of code came to, and what its score is made of. @param {any} one */
+function tested(one) {
+  const measures = Object.entries(one.measures).map(([name, value]) => h("div", {}, h("span", {}, name), h("meter", { min: "0", max: "1", value }), share(name, Number(value), one.weights)));
+  const ran = one.tests_passed + one.tests_failed;
+  return [
+    h("h4", {}, `Tests: ${one.outcome}, ${one.tests_passed} of ${ran} passed, quality ${one.quality_score.toFixed(2)}`),
+    measures.length > 0 && h("div", { class: "memory" }, measures),
+    one.report && h("div", { class: "console" }, code(one.report)),
+  ];
+}
+
+/** @param {string} name @param {number} value @param {Record<string, number>} weights */
+function share(name, value, weights) {
+  return h("span", { class: "faint" }, `${value.toFixed(2)}, counts ${Math.round((weights[name] ?? 0) * 100)} %`);
 }
 
 /** @param {any} one */

@@ -5,7 +5,8 @@ import { attempt } from "./dialogs.js";
 import { fill, h } from "./dom.js";
 import { count, href } from "./format.js";
 
-const BY = { day: "by day", model: "by model", session: "by session" };
+const BY = { day: "by day", model: "by model", session: "by session", task: "by task" };
+const OF_NONE = { session: "tasks, and sessions that were deleted", task: "sessions" };
 const COLUMNS = [
   ["calls", "Calls"],
   ["input_tokens", "Input"],
@@ -45,6 +46,8 @@ function drawn({ usage, total }, by) {
 
 /** @param {any} one @param {string} by */
 function named(one, by) {
-  if (by === "session") return h("a", { href: href("sessions", one.session_id) }, one.session_name ?? one.session_id);
+  if (by === "session" && one.session_id) return h("a", { href: href("sessions", one.session_id) }, one.session_name ?? one.session_id);
+  if (by === "task" && one.task_id) return h("a", { href: href("tasks", one.task_id) }, one.task_id);
+  if (by === "session" || by === "task") return OF_NONE[by];
   return one[by] ?? "unknown";
 }

@@ -6,6 +6,7 @@ from benchwire.events.catalog import FACTS
 from benchwire.events.log import Recorded
 from benchwire.events.projection import Schema
 from benchwire.observability.projection import (
+    approvals,
     blueprints,
     captures,
     devices,
@@ -17,7 +18,8 @@ from benchwire.observability.projection import (
     usage,
 )
 
-_ROOMS = (sessions, tasks, flash, devices, leases, captures, documents, blueprints, usage)
+# Approvals come behind sessions, whose rows say how many of them wait.
+_ROOMS = (sessions, approvals, tasks, flash, devices, leases, captures, documents, blueprints, usage)
 
 
 def apply(db: Database, one: Recorded) -> None:
@@ -27,4 +29,4 @@ def apply(db: Database, one: Recorded) -> None:
             room.apply(db.conn, one)
 
 
-SCHEMA = Schema(filters=[FACTS], tables="".join(room.TABLES for room in _ROOMS), apply=apply, version=4)
+SCHEMA = Schema(filters=[FACTS], tables="".join(room.TABLES for room in _ROOMS), apply=apply, version=5)

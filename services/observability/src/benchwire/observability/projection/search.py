@@ -52,4 +52,4 @@ def _forget(db: sqlite3.Connection, session_id: str) -> None:
 
 
 # One filter over all of a session: a server looks for messages on several of them much longer than for those that are left out here.
-SCHEMA = Schema(filters=[aggregate_of(SessionDeleted)], tables=_TABLES, apply=apply, version=1)
+SCHEMA = Schema(filters=[aggregate_of(SessionDeleted)], tables=_TABLES, apply=apply, version=2)

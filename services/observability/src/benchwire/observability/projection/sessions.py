@@ -8,6 +8,7 @@ import msgspec
 from benchwire.events.event import Event
 from benchwire.events.log import Recorded
 from benchwire.events.session import (
+    MessageRequested,
     MessageSent,
     ModelUsed,
     SessionClaimed,
@@ -30,6 +31,7 @@ CREATE TABLE IF NOT EXISTS sessions (
     session_id TEXT PRIMARY KEY, created_at TEXT NOT NULL, modified_at TEXT NOT NULL, status TEXT NOT NULL, session_name TEXT,
     project_dir TEXT, agent_name TEXT, parent_session_name TEXT,
     parent_session_id TEXT, forked_from_session_id TEXT, forked_from_event_id INTEGER, requested INTEGER NOT NULL, runner TEXT, reason TEXT,
+    code TEXT, approvals INTEGER NOT NULL,
     created_seq INTEGER NOT NULL, changed_seq INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sessions_by_parent ON sessions (parent_session_id, created_at, created_seq);
@@ -56,7 +58,7 @@ _UPSERT = (
 )
 _SELECT = f"SELECT {COLUMNS}, created_seq, changed_seq FROM sessions WHERE session_id = ?"  # noqa: S608
 
-_SAID = (MessageSent, ToolCalled, ToolReturned, ModelUsed)
+_SAID = (MessageRequested, MessageSent, ToolCalled, ToolReturned, ModelUsed)
 # What is no news of a session's status; the first that tells its name is, all the same.
 QUIET: tuple[type[Event], ...] = (*_SAID, SessionClaimed)
 _NOT_SHOWN = (SessionRequested, SessionClaimed, SessionStopRequested, SessionDescribed, SessionDeleted)

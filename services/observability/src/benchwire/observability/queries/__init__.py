@@ -1,5 +1,6 @@
 """SQL in, typed read models out. Every function takes the database of a reading thread, in one snapshot."""
 
+from benchwire.observability.queries.of_approvals import approval, approvals
 from benchwire.observability.queries.of_blueprints import blueprint, blueprints
 from benchwire.observability.queries.of_boards import board, devices, document, holder, hosts, is_host, labels
 from benchwire.observability.queries.of_captures import capture
@@ -93,6 +94,8 @@ __all__ = [
     "analytics",
     "applied",
     "applied_ids",
+    "approval",
+    "approvals",
     "blueprint",
     "blueprints",
     "board",

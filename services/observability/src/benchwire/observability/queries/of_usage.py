@@ -11,7 +11,12 @@ from benchwire.observability.projection.usage import COUNTS, SPENT
 
 _SUMS = ", ".join(f"sum({one})" for one in COUNTS)
 # What deleted sessions cost is counted, and no longer told by session.
-_KEYS = {"session": "CASE WHEN deleted THEN NULL ELSE session_id END", "model": "model", "day": "day"}
+_KEYS = {
+    "session": "CASE WHEN deleted OR session_id = '' THEN NULL ELSE session_id END",
+    "task": "CASE task_id WHEN '' THEN NULL ELSE task_id END",
+    "model": "model",
+    "day": "day",
+}
 FIRST_DAY, LAST_DAY = "0001-01-01", "9999-12-31"
 
 
@@ -34,15 +39,19 @@ def usage(
     by: Sequence[str],
     *,
     session_id: str | None = None,
+    task_id: str | None = None,
     model: str | None = None,
     since: str = FIRST_DAY,
     until: str = LAST_DAY,
 ) -> list[Counted]:
-    """Calls by ``by`` (any of ``session``, ``model``, ``day``) and by model, from one day to another, both inclusive."""
+    """Calls by ``by`` (any of ``session``, ``task``, ``model``, ``day``) and by model, from one day to another, both inclusive."""
     where, values = ["day >= ? AND day <= ?"], [since, until]
     if session_id is not None:
         where.append("session_id = ? AND NOT deleted")
         values.append(session_id)
+    if task_id is not None:
+        where.append("task_id = ?")
+        values.append(task_id)
     if model is not None:
         where.append("model = ?")
         values.append(model)

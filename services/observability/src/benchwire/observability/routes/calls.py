@@ -16,6 +16,12 @@ def made_id(prefix: str, request: AnyRequest) -> str:
     return f"{prefix}{tail[:16]}"
 
 
+def socket_of(request: AnyRequest, task_id: str) -> str:
+    """Where the frames of a task are, as its client reaches this service."""
+    scheme = "wss" if request.url.scheme == "https" else "ws"
+    return f"{scheme}://{request.url.netloc}/ws/{task_id}"
+
+
 @contextlib.asynccontextmanager
 async def leaving(request: AnyRequest) -> AsyncGenerator[asyncio.Event, None]:
     """An event that is set when the client of ``request``, whose body was read, has gone."""

@@ -99,8 +99,11 @@ GET    /events/{session}               also /sessions/{session}/events?after=&be
 GET    /sessions                       ?limit=&cursor=&status=&agent_name=&parent_session_id=&q=
 POST   /sessions                       with a prompt an agent runner takes it
 GET    /sessions/{session}             /status  /result  /usage
+POST   /sessions/{session}/messages    {"text"}: heard at the next turn; one that has ended goes on with it
+GET    /approvals                      ?state=waiting calls that wait for a person; also /sessions/{session}/approvals
+POST   /sessions/{session}/approvals/{call}   {"approve": true or false, "reason"}
 GET    /sessions/{session}/stream      text/event-stream: what happens, as it happens; Last-Event-ID or ?since=
-GET    /usage                          ?by=session,model,day&session_id=&model=&since=&until= tokens and cost
+GET    /usage                          ?by=session,task,model,day&session_id=&task_id=&model=&since=&until= tokens and cost
 POST   /sessions/{session}/stop
 PATCH  /sessions/{session}/metadata
 DELETE /sessions/{session}
@@ -109,13 +112,18 @@ POST   /sessions/import                what /export gave; ?session_id=&prefix=
 POST   /sessions/{session}/fork        goes on from the middle, with {"at", "prompt"}
 GET    /agents                         ?tags=a,b
 POST   /agents                         GET, PATCH, DELETE /agents/{agent}; PATCH /agents/{agent}/status
-POST   /tasks                          firmware for one board or more
+POST   /tasks                          firmware for boards, or code
 GET    /tasks  /tasks/{task}  /tasks/{task}/results
 GET    /tasks/{task}/logs              /logs/stream is text/event-stream
 POST   /tasks/{task}/cancel            /tasks/{task}/intervene
+GET    /api/boards                     kinds of boards, and what can be done for each
+POST   /api/design/parse               plain words to nodes with assertions
+POST   /api/build/start                GET /api/build/{build}/status, POST /api/build/{build}/stop
+POST   /api/simulate/start             the last sources of a build again; /status and /stop as of a build
+POST   /api/deploy/{build}/assign/{port}      DELETE too; then /api/deploy/flash, /api/deploy/flash-all
 GET    /api/devices  /api/hosts  /api/flash/jobs  /api/flash/jobs/{job}
 POST   /api/flash/start                /api/flash/jobs/{job}/pause, resume, cancel
-WS     /ws                             sessions and their events
+WS     /ws                             sessions and their events; ?session_id=&deltas=true what a model says, as it says it
 WS     /ws/{task}                      one task
 WS     /flash-progress                 also /flash-progress/{job}
 WS     /ws/serial                      what boards print

@@ -96,7 +96,7 @@ async def get_session(lab: TheLab, session_id: Id) -> dict[str, Any]:
 async def get_status(lab: TheLab, session_id: Id) -> dict[str, Any]:
     """One of four words."""
     found = await lab.read(lambda db: queries.session(db, session_id))
-    more = {} if found is None else {"session_status": found.status, "reason": found.reason}
+    more = {} if found is None else {"session_status": found.status, "reason": found.reason, "code": found.code}
     return {"status": wire.status_word(found), **more}
 
 

@@ -10,7 +10,7 @@ from benchwire.events import codec
 from benchwire.events.event import IllegalToken, token
 from benchwire.observability import errors, queries
 from benchwire.observability.boards.reports import OUTSIDE, Reporter, Reports
-from benchwire.observability.feeds import FLASH, SESSIONS, Feeds, of_job, of_session, of_task
+from benchwire.observability.feeds import FLASH, SESSIONS, Feeds, of_job, of_session, of_task, with_deltas
 from benchwire.observability.lab import Lab
 from benchwire.observability.queries import Row
 from benchwire.observability.reading.replay import replayed
@@ -35,7 +35,10 @@ First = tuple[int, list[str]]
 
 @websocket("/ws")
 async def sessions(socket: Socket, lab: TheLab) -> None:
-    """Sessions and their events, and the facts of the whole lab; ``?since=`` replays what was missed, ``?session_id=`` narrows to one."""
+    """Sessions and their events, and the facts of the whole lab; ``?since=`` replays what was missed, ``?session_id=`` narrows to one.
+
+    With ``deltas=true`` that one's text also comes as its model speaks it.
+    """
     session_id = socket.query_params.get("session_id") or None
     since = place_of(socket.query_params.get("since") or "")
 
@@ -43,8 +46,14 @@ async def sessions(socket: Socket, lab: TheLab) -> None:
         replay = await replayed(lab, since, session_id)
         client.open([frame.text for frame in replay.frames], after=replay.sequence)
 
-    topic = SESSIONS if session_id is None else of_session(session_id)
+    topic = _topic(session_id, deltas=socket.query_params.get("deltas") == "true")
     await lab.feed.attend(socket, topic, greet)
+
+
+def _topic(session_id: str | None, *, deltas: bool) -> str:
+    if session_id is None:
+        return SESSIONS
+    return with_deltas(session_id) if deltas else of_session(session_id)
 
 
 def _greeting(lab: Lab, first: Callable[[Database], First]) -> Callable[[Client], Awaitable[None]]:

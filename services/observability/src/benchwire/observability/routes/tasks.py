@@ -1,6 +1,5 @@
 """Tasks: started, watched, steered, cancelled."""
 
-import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -11,8 +10,10 @@ from litestar.response import Stream
 
 from benchwire.events.event import token
 from benchwire.observability import commands, errors, logs, queries
+from benchwire.observability.firmware import starting
 from benchwire.observability.lab import Lab
 from benchwire.observability.queries import TaskView
+from benchwire.observability.routes.calls import made_id, socket_of
 from benchwire.observability.routes.params import AnyRequest, Id, TheLab
 from benchwire.observability.session import iso
 from benchwire.observability.stopping import ending
@@ -32,11 +33,10 @@ async def known(lab: Lab, task_id: str) -> TaskView:
 
 @post("/tasks", status_code=200, opt=described(example=examples.TASK))
 async def start_task(lab: TheLab, request: AnyRequest, data: JSONBody[StartTask]) -> wire.TaskStarted:
-    """Asks the agent runners for firmware."""
-    task_id = f"task-{uuid.uuid4().hex[:16]}"
-    await lab.write(commands.start_task(data, task_id, lab.now()))
-    scheme = "wss" if request.url.scheme == "https" else "ws"
-    return wire.TaskStarted(task_id, "started", f"{scheme}://{request.url.netloc}/ws/{task_id}")
+    """Asks the agent runners for firmware, or for code. Repeated with the same ``Idempotency-Key`` it is the same task."""
+    task_id = made_id("task-", request)
+    await starting.started(lab, data, task_id)
+    return wire.TaskStarted(task_id, "started", socket_of(request, task_id))
 
 
 @get("/tasks", opt=described(answers=answers.Tasks))

@@ -14,7 +14,7 @@ from benchwire.observability.wire import answers
 from benchwire.observability.wire import usage as wire
 from benchwire.web.described import described
 
-_BY = ("session", "model", "day")
+_BY = ("session", "task", "model", "day")
 
 
 @get("/usage", opt=described(answers=answers.Usage))
@@ -23,20 +23,21 @@ async def get_usage(
     *,
     by: Text = None,
     session_id: Text = None,
+    task_id: Text = None,
     model: Text = None,
     since: Text = None,
     until: Text = None,
 ) -> dict[str, Any]:
-    """Calls, tokens and cost of models, ``by`` session, model or day, or several of them (``model,day``).
+    """Calls, tokens and cost of models, ``by`` session, task, model or day, or several of them (``model,day``).
 
     Days are in UTC; ``since`` and ``until`` are days, or times of which the day counts, and both belong to the range. What deleted sessions
-    had cost is counted, under no session.
+    had cost is counted, under no session; a session's calls are under no task, and a task's under no session.
     """
     keys = _keys(by)
     first, last = _day("since", since, queries.FIRST_DAY), _day("until", until, queries.LAST_DAY)
 
     def counted(db: Database) -> tuple[list[queries.Counted], dict[str, str]]:
-        found = queries.usage(db, keys, session_id=session_id, model=model, since=first, until=last)
+        found = queries.usage(db, keys, session_id=session_id, task_id=task_id, model=model, since=first, until=last)
         return found, queries.names_of(db, wire.sessions_among(found, keys))
 
     found, names = await lab.read(counted)

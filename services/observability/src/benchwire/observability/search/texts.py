@@ -10,6 +10,7 @@ from benchwire.events.session import (
     SessionFailed,
     SessionStopped,
     ToolCalled,
+    ToolDecided,
     ToolReturned,
 )
 
@@ -29,7 +30,7 @@ def text_of(event: Event) -> str:
             pieces = iter((event.tool_name, *_leaves(event.tool_input)))
         case ToolReturned():
             pieces = iter((event.tool_name, *_leaves(event.tool_input), *_leaves(event.tool_output), event.error or ""))
-        case SessionEnded() | SessionStopped() | SessionFailed():
+        case SessionEnded() | SessionStopped() | SessionFailed() | ToolDecided():
             pieces = iter((event.reason or "",))
         case _:
             return ""

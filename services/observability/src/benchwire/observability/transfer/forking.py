@@ -14,7 +14,7 @@ from benchwire.events.catalog import aggregate_of, filter_of, filters_of
 from benchwire.events.event import Event, token
 from benchwire.events.log import Recorded
 from benchwire.events.session import SessionDeleted, SessionRequested, SessionStarted
-from benchwire.observability import agents, commands, errors, queries, session
+from benchwire.observability import agents, commands, errors, queries, recipe, session
 from benchwire.observability.lab import WRITE_DEADLINE_S, Lab
 from benchwire.observability.queries import Changed
 from benchwire.observability.session import Session
@@ -87,6 +87,7 @@ async def _plan(lab: Lab, source: Changed, asked: Fork, session_id: str, there: 
         requested = SessionRequested(
             timestamp=now, session_id=session_id, session_name=name, prompt=asked.prompt, agent_name=agent_name,
             project_dir=origin.project_dir, model=asked.model, max_turns=commands.turns(asked.max_turns),
+            budget=recipe.checked_budget(asked.budget), ask_before=recipe.checked_tools(asked.ask_before, "ask_before"),
         )  # fmt: skip
     return Plan(
         asked=asked,

@@ -5,8 +5,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from benchwire.events.session import Budget
 from benchwire.observability.blueprint import CHANGEABLE
-from benchwire.observability.recipe import Description, Servers, Skills, SystemPrompt, Tags
+from benchwire.observability.recipe import Description, Model, Servers, Skills, SystemPrompt, Tags
 
 Word = Literal["active", "inactive"]
 
@@ -21,6 +22,11 @@ class CreateAgent(msgspec.Struct, kw_only=True):
     skills: Skills | None = None
     tags: Tags = []
     status: Word = "active"
+    model: Model | None = None
+    tools: list[str] | None = None
+    ask_before: list[str] = []
+    ask_expires_s: float = 300.0
+    budget: Budget | None = None
 
 
 class ChangeAgent(msgspec.Struct, kw_only=True):
@@ -33,6 +39,11 @@ class ChangeAgent(msgspec.Struct, kw_only=True):
     skills: Skills | UnsetType | None = UNSET
     tags: Tags | UnsetType = UNSET
     status: Word | UnsetType = UNSET
+    model: Model | UnsetType | None = UNSET
+    tools: list[str] | UnsetType | None = UNSET
+    ask_before: list[str] | UnsetType = UNSET
+    ask_expires_s: float | UnsetType = UNSET
+    budget: Budget | UnsetType | None = UNSET
 
     @property
     def changes(self) -> dict[str, Any]:

@@ -39,7 +39,11 @@ SESSION: dict[str, Any] = {
     "session_id": "blink",
     "session_name": "Blink",
     "prompt": "Make the LED blink twice a second.",
+    "budget": {"max_tokens": 200000, "max_wall_s": 1800},
+    "ask_before": ["flash_device"],
 }
+SAY: dict[str, Any] = {"text": "Use the second timer, please.", "by": "ada"}
+DECISION: dict[str, Any] = {"approve": False, "reason": "That board is in use.", "by": "ada"}
 NAMES: dict[str, Any] = {"session_name": "Blink, but slower"}
 TASK: dict[str, Any] = {
     "prompt": "Print a count every second.",
@@ -66,6 +70,21 @@ FLASHES = {
     MULTIPART: Body(FIRMWARE, {"file": "firmware", "device_id": "lab-1/stm32f405-1", "priority": "1"}),
 }
 THROTTLE: dict[str, Any] = {"max_bytes_per_s": 20_000}
+DESIGN: dict[str, Any] = {"prompt": "A board that prints a count every second.", "board_id": "stm32f405"}
+BUILD: dict[str, Any] = {
+    "description": "Print a count every second.",
+    "board_id": "stm32f405",
+    "nodes": [
+        {
+            "node_id": "counter",
+            "description": "prints count 1, count 2, … on its console",
+            "assertions": [{"name": "counts", "pattern": "count 2", "required": True}],
+        }
+    ],
+    "settings": {"max_iterations": 3, "simulation_timeout_seconds": 5},
+}
+SIMULATE: dict[str, Any] = {"session_id": "build-0123456789abcdef", "node_id": "counter", "timeout_seconds": 5}
+ASSIGN: dict[str, Any] = {"node_id": "counter"}
 DEPLOY: dict[str, Any] = {"task_id": "task-0123456789abcdef", "node_id": "counter", "port": "/dev/ttyUSB0"}
 DEPLOY_ALL: dict[str, Any] = {"task_id": "task-0123456789abcdef"}
 LEASE: dict[str, Any] = {"holder": "ada", "profile": "stm32f405", "labels": {"rack": "2"}, "for_s": 600, "wait_s": 1}

@@ -77,6 +77,13 @@ class DeployNode(msgspec.Struct, kw_only=True):
     lease_id: str | None = None
 
 
+class AssignNode(msgspec.Struct, kw_only=True):
+    """Body of ``POST /api/deploy/{id}/assign/{port}``: the node that the board is for; a build of one node needs none."""
+
+    node_id: str | None = None
+    host: str | None = None
+
+
 class DeployTask(msgspec.Struct, kw_only=True):
     """Body of ``POST /api/deploy/flash-all``: a task that has ended, all nodes of which go to boards that are free."""
 

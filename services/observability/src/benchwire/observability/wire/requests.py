@@ -6,7 +6,8 @@ import msgspec
 from msgspec import Meta
 
 from benchwire.events.event import Name
-from benchwire.events.task import Assertion
+from benchwire.events.session import Budget
+from benchwire.events.task import Assertion, UartLink
 
 Prompt = Annotated[str, Meta(min_length=1, max_length=200_000)]
 
@@ -23,6 +24,22 @@ class CreateSession(msgspec.Struct, kw_only=True):
     prompt: Prompt | None = None
     model: Name | None = None
     max_turns: int | None = None
+    budget: Budget | None = None
+    ask_before: list[str] = []
+
+
+class Say(msgspec.Struct, kw_only=True):
+    """Body of ``POST /sessions/{id}/messages``. All but the text and its id is for a session that has ended; absent, it is as before.
+
+    ``by`` is who says it, where no token tells.
+    """
+
+    text: Prompt
+    message_id: Name | None = None
+    by: Name | None = None
+    max_turns: int | None = None
+    budget: Budget | None = None
+    model: Name | None = None
 
 
 class Describe(msgspec.Struct, kw_only=True):
@@ -34,7 +51,11 @@ class Describe(msgspec.Struct, kw_only=True):
 
 
 class StartNode(msgspec.Struct, kw_only=True):
-    """A node of a firmware task; without a board it is for the task's."""
+    """A node of a firmware task; without a board it is for the task's. In a task for code it is a module, and ``node_id`` its file name.
+
+    ``device`` is the board that it goes onto, by its name (on ``host``), like ``host/name``, or by its port; without one, any that is free and
+    has the ``labels``. ``depends_on`` are the modules that a module imports.
+    """
 
     node_id: str
     board: str | None = None
@@ -43,18 +64,29 @@ class StartNode(msgspec.Struct, kw_only=True):
     sources: dict[str, str] | None = None
     deploy: bool = True
     expect: str | None = None
+    host: str | None = None
+    device: str | None = None
+    labels: dict[str, str] = {}
+    depends_on: list[str] = []
 
 
 class StartTask(msgspec.Struct, kw_only=True):
-    """Body of ``POST /tasks``. A task with a board or nodes is one for firmware; one without is for code."""
+    """Body of ``POST /tasks``. A task with a board or nodes is one for firmware, one without is for code, unless ``kind`` says which.
+
+    Without nodes a model plans them. With ``deploy`` false no node goes onto a board; ``links`` join the UARTs of two nodes.
+    ``quality_target`` is the score that a module of code has to reach, 0 to 1.
+    """
 
     prompt: str = ""
     answers: list[str] = []
     kind: str | None = None
     board: str | None = None
     nodes: list[StartNode] = []
+    links: list[UartLink] = []
+    deploy: bool = True
     max_iterations: int = 5
     simulation_timeout_s: float = 10.0
+    quality_target: float = 0.8
 
 
 class Guide(msgspec.Struct, kw_only=True):

@@ -12,6 +12,7 @@ import msgspec
 
 from benchwire.events import codec
 from benchwire.events.event import token
+from benchwire.events.live import SessionDelta
 from benchwire.events.log import Recorded
 from benchwire.events.session import MessageSent, SessionEnded, SessionStarted, ToolCalled, ToolReturned
 from benchwire.observability.errors import Unusable
@@ -35,7 +36,7 @@ class ForkedFrom(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A session as clients know it."""
+    """A session as clients know it. ``reason`` and ``code`` tell why it ended, ``approvals`` counts the calls that wait for a person."""
 
     session_id: str
     session_name: str
@@ -47,6 +48,9 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     parent_session_name: str | None
     parent_session_id: str | None
     forked_from: ForkedFrom | None
+    reason: str | None
+    code: str | None
+    approvals: int
 
 
 def view(session: Session) -> SessionView:
@@ -62,6 +66,9 @@ def view(session: Session) -> SessionView:
         parent_session_name=session.parent_session_name,
         parent_session_id=session.parent_session_id,
         forked_from=_forked_from(session),
+        reason=session.reason,
+        code=session.code,
+        approvals=session.approvals,
     )
 
 
@@ -185,6 +192,11 @@ def fact_frame(one: Recorded) -> Frame:
     """A fact of the lab that belongs to no session, as it stands in the log."""
     text = f'{{"type":"fact",{_at(one.sequence, Part.SAID)},"data":{codec.encode(one.event).decode()}}}'
     return Frame(one.sequence, Part.SAID, "fact", text)
+
+
+def delta_frame(delta: SessionDelta) -> str:
+    """A piece of text as the model speaks it. It has no place in the log: the message that it belongs to comes as an event."""
+    return _text.encode({"type": "delta", "session_id": delta.session_id, "text": delta.text}).decode()
 
 
 def created_frame(session: Session, sequence: int) -> Frame:

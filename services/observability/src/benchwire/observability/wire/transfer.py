@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 from benchwire.events import codec
 from benchwire.events.event import Event, Name
 from benchwire.events.follow import Message
+from benchwire.events.session import Budget
 from benchwire.observability.errors import Unusable
 from benchwire.observability.wire.requests import Prompt
 from benchwire.observability.wire.sessions import SessionView
@@ -127,3 +128,5 @@ class Fork(msgspec.Struct, kw_only=True):
     agent_name: str | UnsetType | None = UNSET
     model: Name | None = None
     max_turns: int | None = None
+    budget: Budget | None = None
+    ask_before: list[str] = []

@@ -7,7 +7,7 @@ from benchwire.events.prices import Prices
 from benchwire.observability.projection.usage import COUNTS
 from benchwire.observability.queries import Counted
 
-_FIELDS = {"session": "session_id", "model": "model", "day": "day"}
+_FIELDS = {"session": "session_id", "task": "task_id", "model": "model", "day": "day"}
 
 
 class _Line:

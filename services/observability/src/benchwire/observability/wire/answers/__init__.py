@@ -3,6 +3,7 @@
 A contract test compares them with what is really answered.
 """
 
+from benchwire.observability.wire.answers.approvals import Approval, Approvals, Decided, MessageTaken
 from benchwire.observability.wire.answers.boards import (
     Asked,
     Deployed,
@@ -24,6 +25,7 @@ from benchwire.observability.wire.answers.boards import (
     OneLease,
     Operations,
 )
+from benchwire.observability.wire.answers.builds import Assignments, Boards, BuildStatus, BuildStopped, Design
 from benchwire.observability.wire.answers.events import (
     Counts,
     Events,
@@ -65,10 +67,18 @@ from benchwire.observability.wire.answers.tasks import (
 )
 
 __all__ = [
+    "Approval",
+    "Approvals",
     "Asked",
+    "Assignments",
+    "Boards",
+    "BuildStatus",
+    "BuildStopped",
     "Capture",
     "Counts",
+    "Decided",
     "Deployed",
+    "Design",
     "Device",
     "Devices",
     "Events",
@@ -92,6 +102,7 @@ __all__ = [
     "Lease",
     "Leases",
     "LogLine",
+    "MessageTaken",
     "Module",
     "ModuleState",
     "NotStopped",

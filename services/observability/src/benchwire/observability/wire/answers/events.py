@@ -93,6 +93,7 @@ class UsageLine(Counts, kw_only=True):
 
     session_id: str | msgspec.UnsetType | None = msgspec.UNSET
     session_name: str | msgspec.UnsetType | None = msgspec.UNSET
+    task_id: str | msgspec.UnsetType | None = msgspec.UNSET
     model: str | msgspec.UnsetType | None = msgspec.UNSET
     day: str | msgspec.UnsetType | None = msgspec.UNSET
 

@@ -40,6 +40,7 @@ class SessionWord(msgspec.Struct):
     status: Literal["running", "finished", "stopped", "not_existent"]
     session_status: str | msgspec.UnsetType = msgspec.UNSET
     reason: str | msgspec.UnsetType | None = msgspec.UNSET
+    code: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class SessionResult(msgspec.Struct):

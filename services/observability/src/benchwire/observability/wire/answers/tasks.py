@@ -25,6 +25,8 @@ class TaskSummary(msgspec.Struct, kw_only=True):
     iteration: int
     modules_complete: int
     total_modules: int
+    quality_target: float
+    summary: str
     progress: float
     runner: str | None
     error: str | None
@@ -40,7 +42,11 @@ class Tasks(msgspec.Struct):
 
 
 class Module(msgspec.Struct, kw_only=True):
-    """What a node's last iteration made, and every iteration before."""
+    """What a node's last iteration made, and every iteration before.
+
+    Of a module of code ``quality_score`` is the sum of ``measures`` times ``weights``, and ``report`` what the tools said; of firmware it is the
+    part of the assertions that passed.
+    """
 
     name: str
     code: str
@@ -51,6 +57,10 @@ class Module(msgspec.Struct, kw_only=True):
     state: str
     error: str | None
     sources: dict[str, str]
+    measures: dict[str, float]
+    weights: dict[str, float]
+    report: str
+    depends_on: list[str]
     image: dict[str, Any] | None
     elf: dict[str, Any] | None
     memory: dict[str, int] | None
@@ -64,8 +74,11 @@ class TaskResults(msgspec.Struct, kw_only=True):
 
     task_id: str
     status: str
+    kind: str
     error: str | None
     duration_s: float | None
+    summary: str
+    links: list[dict[str, str]]
     modules: list[Module]
 
 

@@ -18,7 +18,10 @@ FACES = (
     Face(
         service=OBSERVABILITY, name="sessions", address="/ws", protocol="ws", sends=OF_SESSIONS, takes=(Ping,),
         what="Sessions and their events, and the facts of the whole lab, as they are committed.",
-        query={"since": "replays what came after this `place` or `seq`", "session_id": "narrows to one session", **TOKEN},
+        query={
+            "since": "replays what came after this `place` or `seq`", "session_id": "narrows to one session",
+            "deltas": "`true`: with a `session_id`, also what its model says, as it says it", **TOKEN,
+        },
     ),
     Face(
         service=OBSERVABILITY, name="task", address="/ws/{task_id}", protocol="ws", sends=OF_A_TASK, takes=(Intervention, Ping),

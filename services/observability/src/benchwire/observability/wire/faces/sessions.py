@@ -51,6 +51,13 @@ class SessionDeletedFrame(Told, kw_only=True, tag="session_deleted"):
     session_id: str
 
 
+class DeltaFrame(msgspec.Struct, kw_only=True, tag_field="type", tag="delta"):
+    """A piece of text as the model speaks it, for who asked for ``deltas``; the whole message follows as an event."""
+
+    session_id: str
+    text: str
+
+
 OF_SESSIONS = (
     InitFrame,
     SessionEventFrame,
@@ -58,6 +65,7 @@ OF_SESSIONS = (
     SessionCreatedFrame,
     SessionUpdatedFrame,
     SessionDeletedFrame,
+    DeltaFrame,
     Pong,
 )
-OF_A_SESSION = tuple(kind for kind in OF_SESSIONS if kind not in (FactFrame, Pong))
+OF_A_SESSION = tuple(kind for kind in OF_SESSIONS if kind not in (FactFrame, DeltaFrame, Pong))
