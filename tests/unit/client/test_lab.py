@@ -135,3 +135,43 @@ def test_a_job_is_watched_over_a_restart_of_the_lab_and_not_where_nobody_may() -
     assert told == []
     with lab(lambda *_: (403, {})) as (there, _), pytest.raises(NoLab, match="403"):
         list(there.watch("job_1"))
+
+
+def test_firmware_that_the_lab_has_is_named_and_not_sent() -> None:
+    asked: list[dict[str, Any]] = []
+
+    def say(method: str, _path: str, call: Call) -> Answer | None:
+        if method == "POST":
+            asked.append(json.loads(call.body))
+        return 200, JOB
+
+    with lab(say) as (there, _):
+        assert (
+            there.start_flash([], document_id="doc_1", device_id="b", labels={"rack": "2"}, host=None).job_id == "job_1"
+        )
+    assert asked == [{"document_id": "doc_1", "device_id": "b", "labels": {"rack": "2"}}]
+
+
+def test_what_a_newer_lab_adds_to_a_task_is_passed_over() -> None:
+    state = {"name": "a", "state": "success", "board": None, "iteration": 2, "newer": 1}
+    told = {"task_id": "task-1", "status": "completed", "progress": 1.0, "modules": [state], "newer": {}}
+
+    with lab(lambda *_: (200, told)) as (there, calls):
+        task = there.tasks.start({"prompt": "count"})
+    assert (task.is_over, task.modules[0].iteration) == (True, 2)
+    assert calls == [("POST", "/tasks"), ("GET", "/tasks/task-1")]
+
+
+def test_a_session_gets_an_id_and_what_was_not_said_is_not_sent() -> None:
+    asked: list[dict[str, Any]] = []
+
+    def say(_method: str, _path: str, call: Call) -> Answer | None:
+        asked.append(json.loads(call.body))
+        return 200, {"ok": True, "session": {"session_id": asked[0]["session_id"], "status": "stopping", "newer": 1}}
+
+    with lab(say) as (there, _):
+        session = there.sessions.start("hello", {"model": None, "ask_before": ["bash"]})
+    assert not session.is_over
+    [body] = asked
+    name = session.session_id
+    assert body == {"session_id": name, "session_name": name, "ask_before": ["bash"], "prompt": "hello"}

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from benchwire.client.documents import Documents
 from benchwire.deploy.doc import pulling
-from benchwire.deploy.doc.client import Documents
 
 
 def test_two_that_pull_the_same_bytes_into_one_folder_do_not_mix_them(tmp_path: Path) -> None:

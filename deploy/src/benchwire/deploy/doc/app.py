@@ -13,15 +13,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from benchwire.client.errors import Refused
+from benchwire.client.documents import DEFAULT_URL, Documents
+from benchwire.client.errors import Damaged, Refused
 from benchwire.deploy import lab_file
 from benchwire.deploy.doc import lines, pulling
-from benchwire.deploy.doc.client import Damaged, Documents
 from benchwire.deploy.ending import say, told
 from benchwire.deploy.settings import Settings
 from benchwire.events.settings import load
 
-DEFAULT_URL = "http://127.0.0.1:8766"
 _CHANGE_TRIES = 5
 
 app = typer.Typer(help="Documents: push, pull, search.", no_args_is_help=True)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from benchwire.deploy.doc.client import Damaged, Documents, OnBytes
+from benchwire.client.documents import Documents, OnBytes
+from benchwire.client.errors import Damaged
 
 _READ_BYTES = 1 << 20
 _MAX_NAME_BYTES = 200

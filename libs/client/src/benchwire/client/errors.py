@@ -23,3 +23,7 @@ class FlashFailed(AssertionError):
 
 class NotHeard(AssertionError):
     """A board did not print what it should have, in time."""
+
+
+class Damaged(Exception):
+    """What arrived is not what was sent."""

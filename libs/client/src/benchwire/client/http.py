@@ -1,7 +1,9 @@
 """Calls of a lab, and what their answers mean."""
 
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -78,7 +80,14 @@ def bearer(token: str) -> dict[str, str]:
 def connections(token: str) -> httpx.Client:
     """Connections to a service of the lab."""
     # The environment may name a proxy, and that one has no way to this machine's loopback.
-    return httpx.Client(headers=bearer(token), timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_S), trust_env=False)
+    timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
+    return httpx.Client(headers=bearer(token), timeout=timeout, trust_env=False, verify=_trusted())
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Whom to trust. To read that takes longer than most calls, so it is done once."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def ws_url(url: str) -> str:

@@ -1,9 +1,9 @@
-"""A lab's boards: find them, have one to oneself, flash it, listen to it."""
+"""A lab's boards: find them, have one to oneself, flash it, listen to it. Its tasks and sessions are at hand, too."""
 
 import os
 import time
 import uuid
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +19,9 @@ from benchwire.client.image import Image, form_of
 from benchwire.client.keeping import kept
 from benchwire.client.listening import Listener
 from benchwire.client.patience import AGAIN_S, NOT_NOW, patiently
-from benchwire.client.records import Answer, Device, Frame, Job, Lease
+from benchwire.client.records import Answer, Device, Frame, Job, Lease, Line
+from benchwire.client.sessions import Sessions
+from benchwire.client.tasks import Tasks
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 LEASE_S = 900.0
@@ -45,6 +47,8 @@ class Lab:
             url or os.environ.get("BENCHWIRE_URL") or DEFAULT_URL,
             os.environ.get("BENCHWIRE_TOKEN", "") if token is None else token,
         )
+        self.tasks = Tasks(self._http)
+        self.sessions = Sessions(self._http)
 
     @property
     def url(self) -> str:
@@ -148,16 +152,24 @@ class Lab:
     # -- flashing
 
     def start_flash(self, images: Iterable[Image], **asked: Any) -> Job:
-        """Queues a job; ``asked`` are the fields of ``POST /api/flash/start`` beside the files. Ctrl-C meanwhile cancels what it began."""
+        """Queues a job; ``asked`` are the fields of ``POST /api/flash/start`` beside the files. Ctrl-C meanwhile cancels what it began.
+
+        Without images the firmware is one that the lab has: ``document_id`` or ``artifact_id``.
+        """
         key = uuid.uuid4().hex
+        try:
+            job_id = str(self._begun(list(images), asked, key)["jobId"])
+            return patiently(lambda: self.job(job_id))
+        except KeyboardInterrupt:
+            self._take_back(key)
+            raise
+
+    def _begun(self, images: Sequence[Image], asked: dict[str, Any], key: str) -> dict[str, Any]:
+        if not images:
+            return self._http.post(_START, asked, key=key)
         asked["label"] = _pairs(asked.pop("labels", None) or {})
-        with form_of(list(images)) as (files, placed):
-            try:
-                job_id = str(self._http.upload(_START, files, {**asked, **placed}, key=key)["jobId"])
-                return patiently(lambda: self.job(job_id))
-            except KeyboardInterrupt:
-                self._take_back(key)
-                raise
+        with form_of(images) as (files, placed):
+            return self._http.upload(_START, files, {**asked, **placed}, key=key)
 
     def _take_back(self, key: str) -> None:
         """Cancels the job of a call that was broken off. Under the same key the lab tells which that is; without firmware it begins none."""
@@ -228,6 +240,11 @@ class Lab:
     def write(self, name: str, *, host: str | None = None, **asked: Any) -> Answer:
         """Writes to a board, waits for what it prints, or both; ``asked`` as in ``POST /api/devices/{id}/serial``."""
         return msgspec.convert(self._http.post(f"/api/devices/{_segment(name)}/serial", asked, host=host), Answer)
+
+    def printed(self, name: str, *, host: str | None = None, limit: int = 100) -> list[Line]:
+        """The last lines that a board printed, of those that the lab still keeps, oldest first."""
+        told = self._http.get(f"/api/devices/{_segment(name)}/serial", host=host, limit=limit)
+        return msgspec.convert(told["lines"], list[Line])
 
     def listening(self, name: str, host: str | None = None) -> Listener:
         """What the board prints from now on; a context manager."""

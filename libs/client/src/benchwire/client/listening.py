@@ -14,20 +14,11 @@ from websockets.sync.client import ClientConnection, connect
 
 from benchwire.client.errors import NoLab, NotHeard
 from benchwire.client.patience import AGAIN_S
+from benchwire.client.records import Line
 
 OPEN_S = 10.0
 SHOWN_LINES = 20
 KEPT_LINES = 100_000
-
-
-class Line(msgspec.Struct, rename="camel"):
-    """A line that a board printed; ``timestamp`` in milliseconds since the epoch. ``lost_bytes`` were dropped right before it."""
-
-    line: str
-    number: int = 0
-    job_id: str | None = None
-    timestamp: int = 0
-    lost_bytes: int = 0
 
 
 class Listener:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -11,18 +12,16 @@ from urllib.parse import quote
 
 import httpx
 
-from benchwire.client.errors import NoLab, Refused
+from benchwire.client.errors import Damaged, NoLab, Refused
 from benchwire.client.http import connections, refusal
+
+DEFAULT_URL = "http://127.0.0.1:8766"
 
 _TRIES = 5
 _AGAIN_S = 1.0
 _PIECE_BYTES = 1 << 18
 
 OnBytes = Callable[[int], None]
-
-
-class Damaged(Exception):
-    """What arrived is not what was sent."""
 
 
 class _Reader:
@@ -42,11 +41,11 @@ class _Reader:
 
 
 class Documents:
-    """The store at ``url``."""
+    """The store at ``url`` (``BENCHWIRE_DOCUMENTS_URL``, else this machine's), with the token in ``BENCHWIRE_TOKEN``."""
 
-    def __init__(self, url: str, token: str = "") -> None:
-        self.url = url.rstrip("/")
-        self._http = connections(token)
+    def __init__(self, url: str | None = None, token: str | None = None) -> None:
+        self.url = (url or os.environ.get("BENCHWIRE_DOCUMENTS_URL") or DEFAULT_URL).rstrip("/")
+        self._http = connections(os.environ.get("BENCHWIRE_TOKEN", "") if token is None else token)
 
     def __enter__(self) -> "Documents":
         return self
@@ -54,7 +53,9 @@ class Documents:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def push(self, file: BinaryIO, name: str, fields: Mapping[str, str], on_bytes: OnBytes) -> dict[str, Any]:
+    def push(
+        self, file: BinaryIO, name: str, fields: Mapping[str, str], on_bytes: OnBytes = lambda _: None
+    ) -> dict[str, Any]:
         """Sends ``file`` as a document. Raises ``NoLab``, ``Refused``, and ``Damaged`` when the store has other bytes than were read here."""
         reader = _Reader(file, on_bytes)
         headers = {"Idempotency-Key": str(uuid.uuid4())}
@@ -107,6 +108,15 @@ class Documents:
                 answer.read()
                 self._object(answer)
             yield from answer.iter_bytes(_PIECE_BYTES)
+
+    def part(self, document_id: str, offset: int, limit: int) -> tuple[str, int]:
+        """``limit`` characters of a text from ``offset`` on, and how many it has in all. Raises ``NoLab`` and ``Refused``."""
+        with self._reaching():
+            answer = self._http.get(f"{self.url}{_path(document_id)}", params={"offset": offset, "limit": limit})
+        if not answer.is_success:
+            raise self._refusal(answer)
+        text = answer.content.decode(errors="replace")
+        return text, int(answer.headers.get("x-total-chars", offset + len(text)))
 
     def found(self, query: Mapping[str, str]) -> tuple[list[dict[str, Any]], int]:
         """Documents, and how many there are in all; ``query`` as in ``GET /documents``. Raises ``NoLab`` and ``Refused``."""

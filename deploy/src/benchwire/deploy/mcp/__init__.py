@@ -1,0 +1,1 @@
+"""`benchwire mcp`: the lab's abilities for other agents."""
