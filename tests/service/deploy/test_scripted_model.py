@@ -1,10 +1,12 @@
 """The scripted model, as the real client of the Messages API sees it."""
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anthropic
 import httpx
@@ -228,6 +230,37 @@ async def test_a_scripted_error_is_the_error_of_the_client_and_goes_away(client:
     answer = await client.messages.create(model="m", max_tokens=100, messages=said("overload once"))
     assert answer.content[0].type == "text"
     assert answer.content[0].text == "Now I can."
+
+
+async def test_what_was_recorded_is_streamed_to_the_client_as_it_was(tmp_path: Path) -> None:
+    thought = {"type": "thinking", "thinking": "Where am I?", "signature": "c2ln"}
+    call = {"type": "tool_use", "id": "toolu_7", "name": "list_boards", "input": {"host": "bench-1"}}
+    usage = {"input_tokens": 70, "output_tokens": 30, "cache_read_input_tokens": 500}
+    turn = {"content": [thought, {"type": "text", "text": "I look."}, call], "stop_reason": "tool_use", "usage": usage}
+    conversations = [{"name": "c", "first": "look", "turn": [turn, {"text": "Done."}]}]
+    script, port_file = tmp_path / "cassette.json", tmp_path / "port"
+    script.write_text(json.dumps({"cassette": 1, "conversation": conversations}))
+    argv = [sys.executable, "-m", "benchwire.deploy.scripted", "--script", str(script), "--port-file", str(port_file)]
+    async with child.spawn(argv):
+        await eventually(port_file.exists, within_s=30, what="a port file")
+        url = f"http://127.0.0.1:{port_file.read_text().strip()}"
+        async with anthropic.AsyncAnthropic(api_key="any", base_url=url, max_retries=0) as client:
+            asked: Any = {"model": "m", "max_tokens": 100, "messages": said("look"), "tools": TOOLS}
+            whole = await client.messages.create(**asked)
+            async with client.messages.stream(**asked) as stream:
+                streamed = await stream.get_final_message()
+            results = [{"type": "tool_result", "tool_use_id": "toolu_7", "content": "none"}]
+            asked["messages"] += [
+                {"role": "assistant", "content": streamed.content},
+                {"role": "user", "content": results},
+            ]
+            after = await client.messages.create(**asked)
+    for answer in (whole, streamed):
+        assert [one.model_dump(exclude_none=True, exclude={"caller"}) for one in answer.content] == turn["content"]
+        assert (answer.stop_reason, answer.usage.input_tokens, answer.usage.output_tokens) == ("tool_use", 70, 30)
+        assert answer.usage.cache_read_input_tokens == 500
+    assert after.content[0].type == "text"
+    assert after.content[0].text == "Done."
 
 
 async def test_a_script_that_cannot_be_read_is_one_sentence_and_78(tmp_path: Path) -> None:

@@ -46,9 +46,39 @@ def test_a_board_that_nothing_simulates_says_so(tmp_path: Path, monkeypatch: pyt
     assert found.detail == "xtensa-lx106-elf-gcc, no simulator, so no firmware tasks"
 
 
-def test_without_bubblewrap_the_sandbox_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_bubblewrap_nothing_is_run_unless_less_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert (findings.sandbox().state, findings.sandbox().how) == ("limited", "install bubblewrap")
+    found = findings.sandbox({})
+    assert (found.state, found.needed) == ("missing", True)
+    assert found.how == "install bubblewrap, or allow BENCHWIRE_SANDBOX=limits"
+    assert findings.sandbox({"BENCHWIRE_SANDBOX": "limits"}).state == "limited"
+
+
+def test_a_bubblewrap_that_the_kernel_refuses_is_no_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, script in {
+        "bwrap": "echo 'No permissions to create new namespace' >&2; exit 1",
+        "setpriv": "exec bwrap",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "No permissions to create new namespace" in findings.sandbox({}).detail
+
+
+def test_a_board_that_nothing_flashes_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for tool in ("arm-none-eabi-gcc", "arm-none-eabi-objcopy", "qemu-system-arm"):
+        (tmp_path / tool).touch(mode=0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = findings.board(profiles.load("lm3s6965"))
+    assert (found.state, found.detail) == ("ok", "arm-none-eabi-gcc, qemu-system-arm; nothing here flashes it")
+
+
+def test_a_board_that_needs_platformio_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = findings.board(profiles.load("arduino_due"))
+    assert (found.state, found.needed, found.how) == ("missing", False, "install platformio")
 
 
 def test_a_package_is_told_by_its_version_or_by_how_to_get_it() -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from benchwire.boards.profile import UnknownProfile
 from benchwire.deploy import sources
-from benchwire.deploy.run import line, reason, task_of
+from benchwire.deploy.run import task_of
 from benchwire.deploy.sources import BadSources
+from benchwire.deploy.task.telling import line, reason
 
 MAIN = "int main(void) { for (;;) {} }\n"
 
@@ -100,10 +101,7 @@ def test_sources_become_a_task_of_one_node() -> None:
 
 
 def test_an_alias_names_its_profile() -> None:
-    assert (
-        task_of({"main.c": MAIN}, "stm32f407vg", expect=None, patterns=[], deploy=False)["nodes"][0]["board"]
-        == "stm32f405"
-    )
+    assert task_of({"main.c": MAIN}, "nrf51", expect=None, patterns=[], deploy=False)["nodes"][0]["board"] == "nrf51822"
 
 
 def test_what_the_board_has_to_print_is_asked_of_the_simulation_too() -> None:

@@ -23,6 +23,7 @@ COMMANDS = {
     "run": _Command(
         "run:run", "Builds sources, simulates them, flashes a board with them and waits for what it prints; needs a running lab."
     ),
+    "task": _Command("task.app:app", "Tasks: have firmware or code made, watch, guide and cancel that."),
     "devices": _Command("hardware.devices:devices", "Lists the boards that are plugged in, on all hosts."),
     "flash": _Command("hardware.flash:flash", "Flashes a board and waits until the image is there, verified."),
     "monitor": _Command(
@@ -42,7 +43,8 @@ COMMANDS = {
     "lease": _Command("hardware.lease:app", "Leases: a board for oneself, for a while."),
     "jobs": _Command("hardware.jobs:app", "Flash jobs: list, show, pause, resume, cancel, throttle; how they went."),
     "doc": _Command("doc.app:app", "Documents: push, pull, search."),
-    "session": _Command("session.app:app", "Sessions: run a command as one, look at them, stop them."),
+    "session": _Command("session.app:app", "Sessions: start agents, read along, say things, approve, stop, record, replay; or run a command as one."),
+    "mcp": _Command("mcp.command:mcp", "Offers the lab to other agents as an MCP server: tasks, sessions, boards, flashing, documents."),
     "token": _Command("token:token", "Tokens of those who may call the lab's services."),
 }  # fmt: skip
 

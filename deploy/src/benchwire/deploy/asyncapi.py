@@ -39,6 +39,7 @@ READERS = (
     Reader(AGENT, f"queue {agent.SESSIONS}", (filter_of(SessionRequested),)),
     Reader(AGENT, f"queue {agent.TASKS}", (filter_of(TaskRequested),)),
     Reader(AGENT, "serial lines", (filter_of(SerialLine),)),
+    Reader(AGENT, "progress of its flash jobs", (filter_of(FlashProgress),)),
     Reader(FLASH_AGENT, "projection", tuple(of_flash_agent("{host}").filters)),
     Reader(FLASH_AGENT, "queue flash-{host}", (filter_of(FlashRequested),)),
     Reader(FLASH_AGENT, "queue capture-{host}", (filter_of(CaptureRequested),)),

@@ -26,6 +26,9 @@ _TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 30.0
 _TRANSFER_TIMEOUT = httpx.Timeout(None, connect=_TIMEOUT_S)  # as long as the log takes
 _AGAIN_S = 0.5
+_PAGE_EVENTS = 1000
+_NEVER = 2**53  # behind every event
+_DATA = "data: "
 
 
 UrlOption = Annotated[
@@ -55,15 +58,38 @@ class Client:
 
     async def task(self, task_id: str) -> dict[str, Any]:
         """How a task stands. Raises ``NoLab`` and ``Refused``."""
-        return await self._call("GET", f"/tasks/{task_id}")
+        return await self._call("GET", f"/tasks/{_quoted(task_id)}")
 
     async def results(self, task_id: str) -> dict[str, Any]:
         """What a task made. Raises ``NoLab`` and ``Refused``."""
-        return await self._call("GET", f"/tasks/{task_id}/results")
+        return await self._call("GET", f"/tasks/{_quoted(task_id)}/results")
 
-    async def cancel(self, task_id: str) -> None:
-        """Ends a task. Raises ``NoLab`` and ``Refused``."""
-        await self._call("POST", f"/tasks/{task_id}/cancel")
+    async def tasks(self) -> list[dict[str, Any]]:
+        """The newest tasks. Raises ``NoLab`` and ``Refused``."""
+        return list((await self._call("GET", "/tasks"))["tasks"])
+
+    async def cancel(self, task_id: str) -> dict[str, Any]:
+        """Ends a task; what came of that. Raises ``NoLab`` and ``Refused``."""
+        return await self._call("POST", f"/tasks/{_quoted(task_id)}/cancel", timeout_s=_STOP_TIMEOUT_S)
+
+    async def guide(self, task_id: str, guidance: str, node_id: str | None) -> None:
+        """Tells what the next generation has to heed. Raises ``NoLab`` and ``Refused``."""
+        body = {"guidance": guidance, **({"node_id": node_id} if node_id else {})}
+        await self._call("POST", f"/tasks/{_quoted(task_id)}/intervene", body)
+
+    async def log(self, task_id: str) -> AsyncGenerator[str, None]:
+        """The log of a task, line by line, until the task ends. Raises ``NoLab``, also when it breaks off, and ``Refused``."""
+        address = f"{self.url}/tasks/{_quoted(task_id)}/logs/stream"
+        try:
+            async with self._http.stream("GET", address, timeout=_TRANSFER_TIMEOUT) as answer:
+                if not answer.is_success:
+                    await answer.aread()
+                    object_of(answer, self.url)
+                async for line in answer.aiter_lines():
+                    if line.startswith(_DATA):
+                        yield line.removeprefix(_DATA)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NoLab(f"the lab at {self.url} does not answer, or broke off: {error}") from error
 
     async def frames(self, task_id: str) -> AsyncGenerator[dict[str, Any], None]:
         """What happens to a task from its beginning to its end, each frame once; a connection that breaks is made again."""
@@ -71,7 +97,7 @@ class Client:
         while True:
             with contextlib.suppress(WebSocketException, OSError, TimeoutError):
                 # The token goes as a header: an address with it could end up in a log.
-                address = f"{ws_url(self.url)}/ws/{task_id}"
+                address = f"{ws_url(self.url)}/ws/{_quoted(task_id)}"
                 async with connect(address, additional_headers=self._headers, proxy=None) as socket:
                     async for text in socket:
                         frame = msgspec.json.decode(text, type=dict[str, Any])
@@ -99,6 +125,51 @@ class Client:
                 return None
             raise
 
+    async def start_session(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Makes a session known; with a prompt an agent runner takes it. The session. Raises ``NoLab`` and ``Refused``."""
+        return dict((await self._call("POST", "/sessions", body))["session"])
+
+    async def message(self, session_id: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Says something to a session, running or ended; whether it is ``queued`` or ``resumed``. Raises ``NoLab`` and ``Refused``."""
+        return await self._call("POST", f"{_of_session(session_id)}/messages", body)
+
+    async def events(self, session_id: str, *, after: int | None = 0) -> AsyncGenerator[dict[str, Any], None]:
+        """What happened in a session after the event ``after``, oldest first. Raises ``NoLab`` and ``Refused``."""
+        while after is not None:
+            page = await self._call("GET", f"{_of_session(session_id)}/events?after={after}&limit={_PAGE_EVENTS}")
+            for event in page["events"]:
+                yield event
+            after = page.get("next_after")
+
+    async def last_event(self, session_id: str) -> int:
+        """The id of the newest event of a session; 0 when there is none. Raises ``NoLab`` and ``Refused``."""
+        page = await self._call("GET", f"{_of_session(session_id)}/events?before={_NEVER}&limit=1")
+        return int(page["events"][-1]["id"]) if page["events"] else 0
+
+    async def approvals(self, session_id: str | None = None, *, state: str | None = None) -> list[dict[str, Any]]:
+        """Calls of tools that wait, or waited, for a person; of one session or all. Raises ``NoLab`` and ``Refused``."""
+        place = "" if session_id is None else _of_session(session_id)
+        query = f"?state={state}" if state else ""
+        return list((await self._call("GET", f"{place}/approvals{query}"))["approvals"])
+
+    async def decide(self, session_id: str, tool_use_id: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Says whether a call may run; the approval as it is then. Raises ``NoLab`` and ``Refused``."""
+        path = f"{_of_session(session_id)}/approvals/{_quoted(tool_use_id)}"
+        return dict((await self._call("POST", path, body))["approval"])
+
+    async def agent(self, name: str) -> dict[str, Any] | None:
+        """A recipe for agents; None when there is none of that name. Raises ``NoLab`` and ``Refused``."""
+        try:
+            return await self._call("GET", f"/agents/{_quoted(name)}")
+        except Refused as error:
+            if error.status_code == httpx.codes.NOT_FOUND:
+                return None
+            raise
+
+    async def make_agent(self, body: dict[str, Any]) -> None:
+        """Makes a recipe for agents. Raises ``NoLab`` and ``Refused``."""
+        await self._call("POST", "/agents", body)
+
     async def session_status(self, session_id: str) -> str:
         """``running``, ``finished``, ``stopped`` or ``not_existent``. Raises ``NoLab`` and ``Refused``."""
         return str((await self._call("GET", f"{_of_session(session_id)}/status"))["status"])
@@ -111,9 +182,13 @@ class Client:
         """Reports an event of a session; said again with the same ``key`` it lands once. Raises ``NoLab`` and ``Refused``."""
         await self._call("POST", "/events", event, headers={"Idempotency-Key": key})
 
-    async def session_frames(self, session_id: str) -> AsyncGenerator[dict[str, Any], None]:
-        """How a session stands and what happens to it, until the connection breaks. Raises ``WebSocketException`` and ``OSError``."""
-        address = f"{ws_url(self.url)}/ws?{httpx.QueryParams({'session_id': session_id})}"
+    async def session_frames(self, session_id: str, *, deltas: bool = False) -> AsyncGenerator[dict[str, Any], None]:
+        """How a session stands and what happens to it, until the connection breaks; with ``deltas`` also what the model is about to say.
+
+        Raises ``WebSocketException`` and ``OSError``.
+        """
+        query = {"session_id": session_id, **({"deltas": "true"} if deltas else {})}
+        address = f"{ws_url(self.url)}/ws?{httpx.QueryParams(query)}"
         async with connect(address, additional_headers=self._headers, proxy=None) as socket:
             async for text in socket:
                 yield msgspec.json.decode(text, type=dict[str, Any])
@@ -172,4 +247,8 @@ def found(url: str | None) -> Client:
 
 
 def _of_session(session_id: str) -> str:
-    return f"/sessions/{quote(session_id, safe='')}"
+    return f"/sessions/{_quoted(session_id)}"
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="")

@@ -134,6 +134,7 @@ def _on_free_ports(settings: Settings, data: Path) -> Settings:
         nats_port=free("127.0.0.1", settings.nats_port),
         nats_url="",
         virtual=[one.board for one in demo_task.SCRIPTED],
+        cassette=None,
     )
 
 

@@ -196,7 +196,10 @@ def _scripted_model(site: Site) -> Iterator[Part]:
     if site.model_url is not None:
         yield Part(
             name="scripted-model",
-            argv=[sys.executable, "-m", "benchwire.deploy.scripted", "--port", str(site.model_port)],
+            argv=[
+                *(sys.executable, "-m", "benchwire.deploy.scripted", "--port", str(site.model_port)),
+                *(("--script", str(site.settings.cassette.absolute())) if site.settings.cassette else ()),
+            ],
             env=_common(site),
             health=Served(f"{site.model_url}/v1/models"),
             stage=Stage.SERVICES,

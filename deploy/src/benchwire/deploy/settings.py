@@ -18,6 +18,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Read from ``BENCHWIRE_<FIELD>``. Port 0 takes a free one; with ``nats_url`` no server is started.
 
     ``virtual`` names a board profile for each virtual board to plug in. ``runner`` is the agent runner's name, by default the host's.
+    With a ``cassette`` that is played in the place of any model.
     """
 
     data: Path = Path("benchwire-data")
@@ -33,3 +34,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token: Secret = Secret("")
     tokens_file: Path | None = None
     virtual: list[str] = []
+    cassette: Path | None = None

@@ -65,7 +65,9 @@ def _site(settings: Settings, environment: Mapping[str, str], data: Path, run_di
         run_dir=run_dir,
         observability_port=observability,
         documents_port=documents,
-        model_port=None if has_model(environment) else _port("scripted-model", _LOOPBACK, 0, chosen),
+        model_port=None
+        if has_model(environment) and settings.cassette is None
+        else _port("scripted-model", _LOOPBACK, 0, chosen),
         nats_url=nats_url,
         nats_argv=nats_argv,
         environment=dict(environment),

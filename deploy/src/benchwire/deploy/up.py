@@ -36,12 +36,15 @@ def up(
     virtual: Annotated[
         list[str] | None, Option(help=f"A virtual board of this profile; repeatable. {_ENV}VIRTUAL")
     ] = None,
+    cassette: Annotated[
+        Path | None, Option(help=f"Play this in the place of a model, e.g. what `session record` made. {_ENV}CASSETTE")
+    ] = None,
     host: Annotated[str | None, Option(help=f"This host's name in the lab. {_ENV}HOST")] = None,
 ) -> None:
     """Starts the whole lab on this machine and keeps it running until Ctrl-C."""
     given: dict[str, Any] = {
         "data": data, "observability_port": observability_port, "documents_port": documents_port, "nats_port": nats_port,
-        "nats_url": nats_url, "virtual": virtual or None, "host": host,
+        "nats_url": nats_url, "virtual": virtual or None, "cassette": cassette, "host": host,
     }  # fmt: skip
     try:
         settings = msgspec.structs.replace(load(Settings), **{k: v for k, v in given.items() if v is not None})
@@ -102,7 +105,9 @@ def _teller(out: _Lines) -> Callable[[Change], None]:
 
 
 def _say_where(out: _Lines, site: Site) -> None:
-    if site.model_url is not None:
+    if site.settings.cassette is not None:
+        out.say(f"no model is asked: what {site.settings.cassette} holds is played")
+    elif site.model_url is not None:
         out.say("no model is configured (ANTHROPIC_API_KEY): the scripted model answers, which only knows the demo")
     out.say(
         f"benchwire is up: observability={site.observability_url} documents={site.documents_url} nats={site.nats_url} "

@@ -12,6 +12,7 @@ import typer
 from benchwire.client import Lab, Listener, NoLab, Refused
 from benchwire.deploy.ending import say, told
 from benchwire.deploy.hardware.asked import BoardUrlOption, HostOption, JsonOption, LeaseOption, lab
+from benchwire.deploy.story import printable
 
 Option = typer.Option
 
@@ -62,11 +63,6 @@ def _show(
         if wanted is not None and wanted.search(line.line):
             return True
     return False
-
-
-def printable(line: str) -> str:
-    """A line that cannot take over the terminal: control characters are escaped, tabs stay."""
-    return "".join(one if one.isprintable() or one == "\t" else one.encode("unicode_escape").decode() for one in line)
 
 
 def _type(there: Lab, device: str, host: str | None, lease: str | None) -> None:

@@ -9,7 +9,8 @@ from litestar.exceptions import HTTPException
 from litestar.response import Stream
 
 from benchwire.deploy.scripted import wire
-from benchwire.deploy.scripted.script import Script, Turn
+from benchwire.deploy.scripted.cassette import Spoken
+from benchwire.deploy.scripted.script import Script
 
 MODEL = "scripted-model"
 
@@ -17,7 +18,7 @@ _KINDS = {404: "not_found_error", 405: "invalid_request_error", 413: "request_to
 
 
 def app_of(script: Script) -> Litestar:
-    """The application that answers from ``script``."""
+    """The application that plays ``script``."""
 
     @post("/v1/messages", status_code=200)
     async def messages(request: Request[Any, Any, Any]) -> Response[Any]:
@@ -41,7 +42,7 @@ def app_of(script: Script) -> Litestar:
     )
 
 
-async def _streamed(request: wire.Request, turn: Turn) -> AsyncIterator[bytes]:
+async def _streamed(request: wire.Request, turn: Spoken) -> AsyncIterator[bytes]:
     for event in wire.events(request, turn.answer):
         yield event
         if b"event: content_block_delta" in event:

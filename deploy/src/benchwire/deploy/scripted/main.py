@@ -46,12 +46,17 @@ def main() -> None:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchwire.deploy.scripted", description="A Messages API endpoint that answers from a script."
+        prog="python -m benchwire.deploy.scripted", description="A Messages API endpoint that plays a cassette."
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     parser.add_argument("--port-file", type=Path, help="where to write the port once it listens")
-    parser.add_argument("--script", type=Path, default=script.DEFAULT, help="a TOML file of [[turn]] tables")
+    parser.add_argument(
+        "--script",
+        type=Path,
+        default=script.DEFAULT,
+        help="a cassette, or a TOML file of [[turn]] tables; the demo's unless told",
+    )
     return parser.parse_args()
 
 

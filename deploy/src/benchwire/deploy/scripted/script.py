@@ -1,11 +1,15 @@
-"""A script of prepared turns, read from TOML: which answer fits which conversation."""
+"""Plays a cassette: which answer belongs to which request."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
+from benchwire.deploy.scripted import cassette
+from benchwire.deploy.scripted.cassette import CassetteError as ScriptError
+from benchwire.deploy.scripted.cassette import Conversation, Spoken, Turn
+from benchwire.deploy.scripted.wire import Request
 
-from benchwire.deploy.scripted.wire import Answer, Request, ToolCall
+__all__ = ["DEFAULT", "UNKNOWN", "Script", "ScriptError", "Turn", "load"]
 
 DEFAULT = Path(__file__).with_name("demo.toml")
 
@@ -15,95 +19,27 @@ UNKNOWN = (
 )
 
 
-class ScriptError(ValueError):
-    """A script that cannot be used; the sentence names the file and what is wrong."""
-
-
-class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An error that the endpoint answers with, e.g. status 529 and type ``overloaded_error``."""
-
-    status: int
-    type: str
-    message: str = "scripted"
-
-
-class Turn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One prepared answer and when it fits; all given conditions have to hold.
-
-    ``contains`` occurs in the conversation (every one of a list), ``last`` in its last message; ``attempt`` is 1 plus the number of
-    assistant messages; ``times`` is how often this turn is given at all. A tool is called only when the request offers it.
-    The answer is ``text``, then the content of ``text_file`` (beside the script; a ``.c`` file in a fenced block), then ``tool`` calls.
-    ``delay_s`` passes before the first byte, ``pause_s`` between two deltas.
-    """
-
-    contains: str | list[str] = []
-    last: str = ""
-    attempt: int | None = None
-    times: int | None = None
-    text: str = ""
-    text_file: str = ""
-    tool: ToolCall | list[ToolCall] = []
-    stop_reason: str = ""
-    error: Failure | None = None
-    delay_s: float = 0.0
-    pause_s: float = 0.0
-
-    @property
-    def calls(self) -> list[ToolCall]:
-        """The tool calls, in order."""
-        return self.tool if isinstance(self.tool, list) else [self.tool]
-
-    @property
-    def answer(self) -> Answer:
-        """What is sent."""
-        reason = self.stop_reason or ("tool_use" if self.calls else "end_turn")
-        return Answer(text=self.text, calls=self.calls, stop_reason=reason)
-
-    def fits(self, request: Request) -> bool:
-        """Whether the conditions hold, ``times`` aside."""
-        needed = [self.contains] if isinstance(self.contains, str) else self.contains
-        offered = {tool.name for tool in request.tools}
-        return (
-            self.attempt in (None, request.attempt)
-            and all(text in request.text for text in needed)
-            and self.last in request.last_text
-            and all(call.name in offered for call in self.calls)
-        )
-
-
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    turn: list[Turn]
-
-
 class Script:
-    """The turns in their order; the first that fits is the answer."""
+    """Conversations and loose turns, each in their order; the first that fits is the answer, a conversation before a loose turn."""
 
-    def __init__(self, turns: list[Turn]) -> None:
+    def __init__(self, turns: Sequence[Turn] = (), conversations: Sequence[Conversation] = ()) -> None:
         self._turns = turns
+        self._conversations = conversations
         self._given: Counter[int] = Counter()
 
-    def choose(self, request: Request) -> Turn:
-        """The turn that answers ``request``; one that says so when the script has none."""
+    def choose(self, request: Request) -> Spoken:
+        """The turn that answers ``request``; one that says so when there is none."""
+        for conversation in self._conversations:
+            if conversation.fits(request):
+                return conversation.next(request)
         for number, turn in enumerate(self._turns):
             if turn.fits(request) and (turn.times is None or self._given[number] < turn.times):
                 self._given[number] += 1
                 return turn
-        return Turn(text=UNKNOWN)
+        return Spoken(text=UNKNOWN)
 
 
 def load(path: Path = DEFAULT) -> Script:
-    """The script in ``path``. Raises ``ScriptError``."""
-    try:
-        turns = msgspec.toml.decode(path.read_bytes(), type=_File).turn
-        return Script([_with_file(turn, path.parent) for turn in turns])
-    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
-        raise ScriptError(f"{path}: {error}") from error
-
-
-def _with_file(turn: Turn, folder: Path) -> Turn:
-    if not turn.text_file:
-        return turn
-    content = (folder / turn.text_file).read_text()
-    if turn.text_file.endswith(".c"):
-        content = f"```c\n{content.rstrip()}\n```"
-    return msgspec.structs.replace(turn, text="\n\n".join(filter(None, [turn.text, content])))
+    """The player of the cassette, or script, in ``path``. Raises ``ScriptError``."""
+    read = cassette.load(path)
+    return Script(read.turn, read.conversation)

@@ -42,11 +42,22 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     system: str | list[dict[str, Any]] = ""
     tools: list[Tool] = []
     stream: bool = False
+    output_config: dict[str, Any] | None = None
 
     @property
     def text(self) -> str:
         """All that was said, the system prompt first: what the conditions of a script look at."""
         return "\n".join([_text(self.system), *(_text(message.content) for message in self.messages)])
+
+    @property
+    def first_text(self) -> str:
+        """What the first message says."""
+        return _text(self.messages[0].content)
+
+    @property
+    def structured(self) -> bool:
+        """Whether an answer of a given shape is asked for."""
+        return bool((self.output_config or {}).get("format"))
 
     @property
     def last_text(self) -> str:
@@ -66,12 +77,44 @@ class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     input: dict[str, Any]
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an answer cost, in tokens."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_creation_input_tokens: int = 0
+    cache_read_input_tokens: int = 0
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the endpoint answers: text, then tool calls."""
+    """What the endpoint answers: ``content`` as it is, or else text, then tool calls. Without a ``usage`` the tokens are guessed."""
 
     text: str = ""
     calls: list[ToolCall] = []
     stop_reason: str = "end_turn"
+    content: list[dict[str, Any]] = []
+    usage: Usage | None = None
+
+
+Essence = tuple[str, list[tuple[str, Any]]]
+
+
+def spoken(answer: Answer) -> Essence:
+    """What an answer says, by which it is known again: its words and its calls."""
+    return _essence(_content(answer))
+
+
+def spoken_last(request: Request) -> Essence | None:
+    """What the last answer says that a request holds; None when it holds none."""
+    said = [one.content for one in request.messages if one.role == "assistant"]
+    if not said:
+        return None
+    return _essence([{"type": "text", "text": said[-1]}] if isinstance(said[-1], str) else said[-1])
+
+
+def _essence(content: list[dict[str, Any]]) -> Essence:
+    words = "".join(str(block.get("text", "")) for block in content if block.get("type") == "text")
+    return words.strip(), [(block["name"], block["input"]) for block in content if block.get("type") == "tool_use"]
 
 
 def parse(body: bytes) -> Request:
@@ -97,27 +140,35 @@ def message(request: Request, answer: Answer) -> dict[str, Any]:
         **_head(request),
         "content": _content(answer),
         "stop_reason": answer.stop_reason,
-        "usage": _usage(request, _tokens(str(_content(answer)))),
+        "usage": _usage(request, answer),
     }
 
 
 def events(request: Request, answer: Answer) -> Iterator[bytes]:
     """The answer as server-sent events, in the order in which the API sends them."""
-    yield _event("message_start", message=_head(request))
+    usage = _usage(request, answer)
+    yield _event("message_start", message=_head(request) | {"usage": usage | {"output_tokens": 1}})
     yield _event("ping")
     for index, block in enumerate(_content(answer)):
-        is_text = block["type"] == "text"
-        empty: dict[str, Any] = {"text": ""} if is_text else {"input": {}}
-        yield _event("content_block_start", index=index, content_block=block | empty)
-        whole = block["text"] if is_text else json.dumps(block["input"])
-        for piece in _pieces(whole):
-            text = {"type": "text_delta", "text": piece}
-            delta = text if is_text else {"type": "input_json_delta", "partial_json": piece}
-            yield _event("content_block_delta", index=index, delta=delta)
-        yield _event("content_block_stop", index=index)
+        yield from _block_events(index, block)
     end = {"stop_reason": answer.stop_reason, "stop_sequence": None}
-    yield _event("message_delta", delta=end, usage={"output_tokens": _tokens(str(_content(answer)))})
+    yield _event("message_delta", delta=end, usage={"output_tokens": usage["output_tokens"]})
     yield _event("message_stop")
+
+
+def _block_events(index: int, block: dict[str, Any]) -> Iterator[bytes]:
+    empty: dict[str, Any]
+    match block["type"]:
+        case "text":
+            empty, kind, name, whole = {"text": ""}, "text_delta", "text", str(block["text"])
+        case "tool_use":
+            empty, kind, name, whole = {"input": {}}, "input_json_delta", "partial_json", json.dumps(block["input"])
+        case _:  # of the rest the clients take what the first event has
+            empty, kind, name, whole = {}, "", "", ""
+    yield _event("content_block_start", index=index, content_block=block | empty)
+    for piece in _pieces(whole):
+        yield _event("content_block_delta", index=index, delta={"type": kind, name: piece})
+    yield _event("content_block_stop", index=index)
 
 
 def error(kind: str, sentence: str) -> dict[str, Any]:
@@ -171,11 +222,12 @@ def _head(request: Request) -> dict[str, Any]:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": _usage(request, 1),
     }
 
 
 def _content(answer: Answer) -> list[dict[str, Any]]:
+    if answer.content:
+        return answer.content
     text: list[dict[str, Any]] = [{"type": "text", "text": answer.text}] if answer.text else []
     # The id follows from the call, so that what is streamed, sent whole and counted is the same block.
     calls = [
@@ -189,13 +241,9 @@ def _digest(call: ToolCall) -> str:
     return uuid.uuid5(uuid.NAMESPACE_OID, f"{call.name} {json.dumps(call.input, sort_keys=True)}").hex[:20]
 
 
-def _usage(request: Request, output_tokens: int) -> dict[str, int]:
-    return {
-        "input_tokens": _tokens(request.text),
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
-        "output_tokens": output_tokens,
-    }
+def _usage(request: Request, answer: Answer) -> dict[str, int]:
+    guessed = Usage(input_tokens=_tokens(request.text), output_tokens=_tokens(str(_content(answer))))
+    return msgspec.structs.asdict(answer.usage or guessed)
 
 
 def _tokens(text: str) -> int:

@@ -1,0 +1,1 @@
+"""`benchwire task`: firmware and code that a model makes, followed to their end."""
