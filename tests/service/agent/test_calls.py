@@ -173,6 +173,23 @@ async def test_a_call_without_an_answer_runs_again_only_when_it_may(
     assert (result.tool_output, result.error) == (("done", None) if repeatable else (None, conversation.INTERRUPTED))
 
 
+async def test_a_call_whose_input_could_not_be_read_is_not_run_by_the_next_runner(
+    transcript: Transcript, log: Log, bus: Bus, recorded: Recorded
+) -> None:
+    async def do(_: dict[str, Any], __: str) -> str:
+        raise AssertionError("it must not run")
+
+    calls, one = tool(transcript, do)
+    await calls.expect([Use("u1", "do_it", {}, "The input of this call is not valid JSON.")], {"do_it"})
+    # Here the runner is lost, before the tool runner has come to that call.
+    successor = await claimed(log, bus, "runner-2")
+    calls, one = tool(successor, do)
+    await calls.taken_over([one])
+    assert [each.error for each in await recorded()] == [
+        "The input of this call is not valid JSON. Nothing was run; call do_it again."
+    ]
+
+
 async def test_two_calls_that_an_endpoint_gave_one_id_are_two_to_their_tool(transcript: Transcript) -> None:
     ids: list[str] = []
 

@@ -244,6 +244,24 @@ async def test_another_runner_goes_on_with_the_modules_that_succeeded_and_the_tr
     assert of(events, NodeGenerated, "quad.py")[-1].sources == {"quad.py": QUAD, "test_quad.py": QUAD_TESTS}
 
 
+async def test_a_task_whose_modules_are_all_made_is_ended_by_a_runner_that_could_make_none(
+    log: Log, runner: Run, happened: Happened
+) -> None:
+    """The runner before was gone between its last module and the end of the task."""
+    ids: Any = {"timestamp": datetime.now(UTC), "task_id": "t-1"}
+    sources = {"double.py": DOUBLE, "test_double.py": DOUBLE_TESTS}
+    for event in (
+        requested(module("double.py")),
+        TaskClaimed(runner="gone", attempt=1, **ids),
+        TaskPlanned(nodes=[module("double.py")], estimated_iterations=5, **ids),
+        NodeGenerated(node_id="double.py", iteration=1, sources=sources, **ids),
+        NodeSucceeded(node_id="double.py", iterations=1, **ids),
+    ):
+        await log.append(event)
+    async with runner():  # which has no model
+        assert isinstance(await end_of(happened), TaskFinished)
+
+
 async def test_modules_that_fail_end_the_task_and_leave_alone_those_that_do_not_need_them(
     log: Log, runner: Run, happened: Happened
 ) -> None:

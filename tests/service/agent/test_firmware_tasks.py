@@ -14,20 +14,21 @@ import pytest
 
 from benchwire.agent import cores
 from benchwire.events.blobs import Blobs
-from benchwire.events.bus import Bus
+from benchwire.events.bus import LIVE, Bus
 from benchwire.events.catalog import filter_of
 from benchwire.events.clock import Clock
 from benchwire.events.device import DeviceAttached, DeviceLeased, DeviceReleased
 from benchwire.events.event import Artifact, Event
 from benchwire.events.flash import FlashCancelRequested, FlashCompleted, FlashFailed, FlashRequested
-from benchwire.events.follow import follow
+from benchwire.events.follow import follow, newest
 from benchwire.events.lease import LeaseRequested, LeaseWithdrawn
-from benchwire.events.live import SerialLine
+from benchwire.events.live import SerialLine, TaskLog
 from benchwire.events.log import Log, Recorded, recorded
 from benchwire.events.presence import Presence, Present
 from benchwire.events.projection import Projection
 from benchwire.events.task import (
     Assertion,
+    NodeAssigned,
     NodeCompiled,
     NodeDeployed,
     NodeDeploying,
@@ -101,8 +102,12 @@ async def until(happened: Happened, kind: type[Event], *, within_s: float = 60) 
 
 def simulators(process: asyncio.subprocess.Process) -> list[psutil.Process]:
     """The QEMUs below a runner."""
-    found = psutil.Process(process.pid).children(recursive=True)
-    return [one for one in found if one.is_running() and one.name().startswith("qemu-system")]
+    found = []
+    for one in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended while this looked
+            if one.name().startswith("qemu-system"):
+                found.append(one)
+    return found
 
 
 async def test_a_firmware_is_retried_with_what_failed_until_it_passes(
@@ -116,7 +121,7 @@ async def test_a_firmware_is_retried_with_what_failed_until_it_passes(
     async with model(script) as url, agent(url=url):
         await log.append(
             requested(
-                prompt="a self-test", board="stm32f405", nodes=[node()], max_iterations=6, simulation_timeout_s=1.0
+                prompt="a self-test", board="stm32f405", nodes=[node()], max_iterations=6, simulation_timeout_s=2.5
             )
         )
         assert isinstance(await end_of(happened), TaskFinished)
@@ -161,12 +166,22 @@ async def test_a_node_that_never_passes_fails_with_its_last_failure(
     assert "expected ';'" in end.reason
 
 
+async def said_of(bus: Bus, name: str) -> list[str]:
+    """What whoever watches was told about a node beside the facts."""
+    found = [recorded(one) for one in await newest(bus, filter_of(TaskLog, task_id="t-1"), 100, stream=LIVE)]
+    samples = [one.event for one in found if isinstance(one, Recorded)]
+    return [one.line for one in samples if isinstance(one, TaskLog) and one.node_id == name]
+
+
 async def test_sources_of_a_person_are_tried_once_and_need_no_model(
-    log: Log, agent: StartAgent, happened: Happened
+    bus: Bus, log: Log, agent: StartAgent, happened: Happened
 ) -> None:
     async with agent():
         await log.append(requested(node("good", sources={"main.c": GOOD}), node("bad", sources={"main.c": BROKEN})))
         end = await end_of(happened)
+        await eventually(lambda: said_of(bus, "bad"), within_s=30, what="the samples to be kept")
+        # Whoever reads them puts the node in front, and hears of its facts anyway.
+        assert await said_of(bus, "bad") == ["iteration 1 of 1"]
     assert isinstance(end, TaskFailed)
     assert end.reason.startswith("bad: It does not compile")
     events = await happened(EVENTS)
@@ -214,7 +229,7 @@ async def test_many_tasks_at_once_take_turns_at_the_cores_and_none_loses_its_tim
     async with agent() as process:
         for number in range(6):
             one = node(sources={"main.c": GOOD}, assertions=[quiet, shown])
-            await log.append(requested(one, task_id=f"t-{number}", simulation_timeout_s=2.0))
+            await log.append(requested(one, task_id=f"t-{number}", simulation_timeout_s=20.0))
 
         async def over() -> list[Event]:
             nonlocal most
@@ -373,7 +388,7 @@ async def test_a_board_that_does_not_do_as_expected_fails_the_node(
     bus: Bus, log: Log, agent: StartAgent, happened: Happened, case: tuple[str, str]
 ) -> None:
     prints, sentence = case
-    async with agent(line_wait_s="0.5"), Host(bus, prints).running():
+    async with agent(line_wait_s="3"), Host(bus, prints).running():
         await log.append(requested(node(sources={"main.c": GOOD}, deploy=True, expect="TEST PASS")))
         end = await end_of(happened)
     assert isinstance(end, TaskFailed)
@@ -515,6 +530,23 @@ async def test_a_node_goes_onto_the_board_that_it_is_for(
         await log.append(requested(node(sources={"main.c": GOOD}, deploy=True, **assigned)))
         assert isinstance(await end_of(happened), TaskFinished)
     assert [one.device for one in host.jobs] == [board]
+
+
+async def test_a_node_goes_onto_the_board_that_a_person_named_last(
+    bus: Bus, log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    on: dict[str, Any] = {"timestamp": datetime.now(UTC), "host": "lab-1"}
+    of: dict[str, Any] = {"timestamp": datetime.now(UTC), "task_id": "t-1", "host": "lab-1"}
+    for name in ("board-2", "board-3", "board-4"):
+        await log.append(DeviceAttached(device=name, profile="stm32f405", **on))
+    asked = node(sources={"main.c": GOOD}, deploy=True, host="lab-1", device="board-2", labels={"camera": "yes"})
+    await log.append(requested(asked))
+    await log.append(NodeAssigned(node_id="node-1", device="board-3", **of))
+    await log.append(NodeAssigned(node_id="node-1", device="board-4", **of))
+    await log.append(NodeAssigned(node_id="another", device="board-2", **of))
+    async with agent(), Host(bus, "TEST PASS").running() as host:
+        assert isinstance(await end_of(happened), TaskFinished)
+    assert [one.device for one in host.jobs] == ["board-4"]
 
 
 async def test_a_node_does_not_wait_for_a_board_that_is_of_another_kind(

@@ -126,6 +126,20 @@ async def test_an_answer_that_always_breaks_off_ends_the_session(
     assert [one.role for one in await of_kind(happened, MessageSent)] == ["user"]
 
 
+async def test_thoughts_without_end_are_broken_off(
+    runner: Run, replies: Any, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchwire.agent.model.MAX_ANSWER_CHARS", 1000)
+    block = {"type": "thinking", "thinking": "", "signature": ""}
+    thinks = replies.event("content_block_start", index=0, content_block=block) + 11 * replies.event(
+        "content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "x" * 100}
+    )
+    async with replies.given(replies.raw(replies.start() + thinks + replies.stop("end_turn"))), runner():
+        end = await ended()
+    assert isinstance(end, SessionFailed)
+    assert "longer than 1000 characters" in end.reason
+
+
 async def test_a_conversation_that_is_too_long_for_the_endpoint_ends_with_what_to_do(
     runner: Run, replies: Any, ended: Ended
 ) -> None:

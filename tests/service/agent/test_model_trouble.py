@@ -1,6 +1,7 @@
 """What a model endpoint may answer instead of an answer. The endpoint is a socket that says a prepared thing and closes."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -29,6 +30,10 @@ def text(piece: str) -> str:
         + piece
         + '"}}\n\n'
     )
+
+
+def thought(piece: str) -> str:
+    return text(piece).replace('"text_delta","text"', '"thinking_delta","thinking"')
 
 
 @asynccontextmanager
@@ -88,10 +93,12 @@ async def test_an_answer_that_ends_before_its_end_is_none_and_asked_for_again(en
     async def listen(piece: str) -> None:
         heard.append(piece)
 
+    began = time.monotonic()
     async with endpoint(START + text("half") + end) as model:
         with pytest.raises(ModelFailed, match=sentence):
             await model.answer(ASKED, system="s", hear=listen)
     assert heard == ["half"] * 3
+    assert time.monotonic() - began > 1.0  # half a second at least before each of the others
 
 
 @pytest.mark.parametrize(
@@ -105,9 +112,13 @@ async def test_a_refusal_says_what_to_do_and_does_not_repeat_a_page(status: str,
     assert len(str(failed.value)) < 1500
 
 
-async def test_an_answer_without_end_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("piece", [text("x" * 100), thought("x" * 100)])
+async def test_an_answer_without_end_is_broken_off(monkeypatch: pytest.MonkeyPatch, piece: str) -> None:
     monkeypatch.setattr(models, "MAX_ANSWER_CHARS", 1000)
-    async with endpoint(START + text("x" * 100) * 11 + END) as model:
+    start = (
+        START if "text_delta" in piece else START.replace('"type":"text","text":""', '"type":"thinking","thinking":""')
+    )
+    async with endpoint(start + piece * 11 + END) as model:
         with pytest.raises(ModelFailed, match="longer than 1000 characters"):
             await model.answer(ASKED, system="s", hear=hear)
 

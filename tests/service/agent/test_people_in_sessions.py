@@ -1,7 +1,9 @@
 """What people say to a session while it runs and after it, what they allow, and what it may spend; also across runners."""
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
@@ -93,7 +95,7 @@ async def test_a_message_to_a_running_session_is_taken_in_at_the_next_turn(
     async with replies.given(waits, replies.text("I heard you.")) as asked, runner():
         await log.append(requested())
         await seen(ToolCalled)
-        await log.append(letter("m1", "make it blue"))
+        await _heard_by(tmp_path / "runner-1", await log.append(letter("m1", "make it blue")))
         (folder_of(tmp_path, "runner-1") / "go").touch()
         assert isinstance((await seen(OVER))[0], SessionEnded)
     assert words_of(asked[1]) == [
@@ -102,6 +104,16 @@ async def test_a_message_to_a_running_session_is_taken_in_at_the_next_turn(
         ("user", ["tool_result", "make it blue"]),
     ]
     assert [one.message_id for one in await seen(MessageSent)] == [None, None, "m1", None]
+
+
+async def _heard_by(data: Path, sequence: int) -> None:
+    """Waits until the runner that has its files there has seen the event."""
+
+    def applied() -> bool:
+        with contextlib.closing(sqlite3.connect(data / "agent" / "projection.sqlite")) as db:
+            return bool(db.execute("SELECT max(sequence) >= ? FROM applied", (sequence,)).fetchone()[0])
+
+    await eventually(lambda: asyncio.to_thread(applied), within_s=30, what="the runner to hear of it")
 
 
 async def test_a_message_that_comes_with_the_last_answer_is_heard_before_the_end(
@@ -175,7 +187,7 @@ async def test_a_tool_waits_for_a_persons_word(log: Log, runner: Run, replies: A
 
 
 async def test_a_word_that_nobody_says_in_time_is_a_no(log: Log, runner: Run, replies: Any, seen: Seen) -> None:
-    await log.append(BlueprintCreated(timestamp=now(), name="careful", ask_before=["bash"], ask_expires_s=0.3))
+    await log.append(BlueprintCreated(timestamp=now(), name="careful", ask_before=["ba*"], ask_expires_s=0.3))
     async with replies.given(replies.tool("bash", {"command": "echo"}, "u1"), replies.text("done")) as asked, runner():
         await log.append(requested(agent_name="careful"))
         assert isinstance((await seen(OVER))[0], SessionEnded)

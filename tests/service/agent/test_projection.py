@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlite_utils import Database
+
 from benchwire.agent import queries
 from benchwire.agent.projection import SCHEMA
 from benchwire.events.bus import Bus
@@ -65,6 +67,36 @@ async def test_it_knows_boards_jobs_guidance_and_what_is_unfinished(bus: Bus, lo
         assert [one.guidance for one in said] == ["all"]
         assert await projection.read(lambda db: queries.guidance(db, "t", "n1", said[-1].sequence)) == []
         assert await projection.read(lambda db: queries.unfinished(db, "me")) == [queries.Open("task", "t", 2)]
+
+
+def test_what_happened_long_ago_does_not_make_a_look_at_the_boards_longer() -> None:
+    def steps(history: int) -> int:
+        """Of SQLite's machine, in hundreds, for one look."""
+        db = Database(memory=True)
+        db.conn.executescript(SCHEMA.tables)
+        db.conn.executemany(
+            "INSERT INTO devices (host, device, attached) VALUES ('h', ?, 1)", [(str(number),) for number in range(40)]
+        )
+        db.conn.executemany(
+            "INSERT INTO flash_jobs VALUES (?, 'h', ?, '', NULL, NULL, 'completed', NULL)",
+            [(str(number), str(number % 40)) for number in range(history)],
+        )
+        db.conn.executemany(
+            "INSERT INTO guidance VALUES (?, 'another', NULL, '')", [(number,) for number in range(history)]
+        )
+        taken = 0
+
+        def step() -> None:
+            nonlocal taken
+            taken += 1
+
+        db.conn.set_progress_handler(step, 100)
+        queries.devices(db)
+        queries.guidance(db, "t", "n", 0)
+        db.close()
+        return taken
+
+    assert steps(5000) <= steps(50) + 5
 
 
 async def test_a_file_that_is_rebuilt_holds_the_same_rows(bus: Bus, log: Log, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchwire.agent.sandbox import detect
+from benchwire.agent.sandbox import detect, remove
 from benchwire.agent.tools import files, shell
 from benchwire.events.testing.eventually import eventually
 
@@ -99,3 +99,30 @@ def test_no_path_leads_out_of_the_directory(tmp_path: Path, path: str) -> None:
         with pytest.raises(files.FileRefused):
             files.write(inside, path, "mine")
     assert (tmp_path / "out").read_text() == "secret"
+
+
+async def test_a_command_that_no_program_can_be_given_is_refused_or_changed(tmp_path: Path) -> None:
+    sandbox = await detect()
+    with pytest.raises(shell.CommandRefused, match="at most 122880 bytes: write a longer one to a file"):
+        await shell.run(f"echo {'x' * 122_880}", workdir=tmp_path, sandbox=sandbox, timeout_s=10)
+    assert (await shell.run("echo \ud800", workdir=tmp_path, sandbox=sandbox, timeout_s=30)).output == "?\n"
+    with pytest.raises(files.FileRefused):
+        files.write(tmp_path, "a\ud800", "")
+
+
+def test_whatever_a_command_made_is_listed_in_text_that_can_be_told(tmp_path: Path) -> None:
+    """Names that are no text, folders that are closed or lie deeper than can be walked, and what is no file."""
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff")).touch()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    (tmp_path / "closed").mkdir(mode=0)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c").write_text("text")
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=here)
+        here, above = os.open("d", os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+    os.close(here)
+    assert files.listed(tmp_path, most=100) == [("\ufffd", 0), ("a/b/c", 4)]
+    remove(tmp_path)

@@ -99,6 +99,26 @@ async def test_bytes_that_somebody_puts_while_they_are_freed_stay(bus: Bus) -> N
     assert await blobs.get(kept.digest) == b"needed after all"
 
 
+async def test_bytes_that_somebody_holds_while_they_are_freed_stay(bus: Bus) -> None:
+    """Whoever says in the log that he needs them has not got them: a push of what another service stored."""
+    blobs = Blobs(bus)
+    kept = await blobs.put(b"firmware", name="a.bin")
+    asked = 0
+
+    async def unused() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            assert (await blobs.hold(kept)).artifact == kept
+        return asked == 1
+
+    assert not await blobs.free(kept.digest, unused)
+    assert (asked, await blobs.get(kept.digest)) == (2, b"firmware")
+    await blobs.delete(kept.digest)
+    with pytest.raises(BlobMissing):
+        await blobs.hold(kept)
+
+
 async def test_freed_bytes_can_be_put_again(bus: Bus) -> None:
     blobs = Blobs(bus)
     for _ in range(2):

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from benchwire.agent.tools.assertions import IllegalAssertion, Kind, check, judge, satisfied
 from benchwire.agent.tools.printed import FOREVER_S, Hearing, Printed
+from benchwire.events.assertions import MAX_ASSERTIONS
 from benchwire.events.task import Assertion
 
 OUTPUT = "BOOT stm32f405\r\ncount 1\r\ncount 2\r\nSELFTEST PASS\r\n"
@@ -177,9 +178,11 @@ def test_pieces_of_characters_and_of_line_ends_come_together() -> None:
         ({"kind": "count", "min_count": 1}, "empty pattern"),
         ({"kind": "order", "patterns": ["a"]}, "at least two texts"),
         ({"kind": "order", "patterns": ["a", ""]}, "none that is empty"),
+        ({"kind": "order", "patterns": ["a"] * (MAX_ASSERTIONS + 1)}, "200 at most"),
         ({"kind": "range", "pattern": r"\d"}, "range needs minimum, maximum or both"),
         ({"kind": "range", "pattern": r"(\d)", "group": "2", "minimum": 1}, "has no group '2'"),
         ({"kind": "range", "pattern": r"(\d)", "group": "x", "minimum": 1}, "has no group 'x'"),
+        ({"kind": "range", "pattern": r"(\d)", "group": "9" * 5000, "minimum": 1}, "has no group '9{200}[.]{3}'"),
         ({"kind": "range", "pattern": r"(\d)", "minimum": float("nan")}, "minimum and maximum are numbers"),
         ({"kind": "range", "pattern": r"(\d)", "minimum": 2, "maximum": 1}, "the first not above the second"),
         ({"kind": "substring", "pattern": "x", "within_s": 0}, "within_s is a number of seconds above 0"),
@@ -207,6 +210,13 @@ def test_the_worst_patterns_end() -> None:
 def test_an_empty_pattern_is_refused() -> None:
     with pytest.raises(IllegalAssertion, match="any output would satisfy"):
         check([Assertion(name="it", pattern="")])
+
+
+def test_more_assertions_than_an_event_can_tell_of_are_refused() -> None:
+    many = [Assertion(name=str(number), pattern="x") for number in range(MAX_ASSERTIONS + 1)]
+    check(many[:-1])
+    with pytest.raises(IllegalAssertion, match="201 assertions are too many for one node; it has 200 at most"):
+        check(many)
 
 
 def test_an_unknown_kind_is_refused() -> None:

@@ -186,4 +186,10 @@ def test_what_cannot_be_made_is_refused_with_the_reason(fields: dict[str, Any], 
     ],
 )  # fmt: skip
 def test_a_line_of_the_board_shows_what_is_wanted_or_does_not(node: NodeSpec, line: str, shows: bool) -> None:
-    assert wanted(node)[1](line) is shows
+    assert wanted(node, joined=False)[1](line) is shows
+
+
+def test_a_board_that_is_not_joined_has_to_answer_to_nobody() -> None:
+    answers = [Assertion(name="answered", pattern="GOT PONG")]
+    assert wanted(spec(assertions=answers), joined=True)[1]("PING")
+    assert not wanted(spec(assertions=answers, expect="PING"), joined=True)[1]("something else")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from benchwire.boards import platformio
 from benchwire.boards import profile as profiles
 
 PACKAGES = ("tool-scons", "framework-arduino-sam")
@@ -79,6 +80,8 @@ def test_an_image_has_its_pieces_where_the_chip_looks_for_them() -> None:
     image = project.image({"firmware.bin": b"program", "bootloader.bin": b"boot", "partitions.bin": b"table"})
     assert (image[0x1000:0x1005], image[0x8000:0x8005], image[0x10000:]) == (b"boot\xff", b"table", b"program")
     assert set(image[:0x1000]) == {0xFF}
+    with pytest.raises(platformio.PiecesOverlap, match=r"what comes before partitions\.bin is 1 bytes too long"):
+        project.image({"firmware.bin": b"program", "bootloader.bin": bytes(0x7001), "partitions.bin": b"table"})
 
 
 def test_the_projects_file_names_what_is_installed() -> None:

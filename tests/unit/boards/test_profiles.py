@@ -187,6 +187,15 @@ def test_the_avr_simulator_is_missed_with_its_package(monkeypatch: pytest.Monkey
     assert str(lacking[-1]) == "libsimavr.so.not-there is missing (simulates arduino_uno): install simavr"
 
 
+def test_who_only_builds_needs_no_simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for tool in ("gcc", "objcopy"):
+        (tmp_path / f"arm-none-eabi-{tool}").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    profile = profiles.load("stm32f405")
+    assert profiles.missing_to_build(profile) == []
+    assert [one.tool for one in profiles.missing(profile)] == ["qemu-system-arm"]
+
+
 def test_firmware_beyond_the_ram_of_its_simulator_is_told_from_the_image_alone() -> None:
     c8 = profiles.load("stm32f103c8")
     assert c8.beyond_simulator((0x2000_2000).to_bytes(4, "little") + bytes(4)) is None

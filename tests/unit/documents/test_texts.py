@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchwire.documents.search.texts import question, text_of
+from benchwire.documents.errors import BadQuery
+from benchwire.documents.search.texts import MAX_WORDS, question, text_of
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,14 @@ def test_any_text_is_a_question(asked: str) -> None:
     conn.execute("CREATE VIRTUAL TABLE found USING fts5(text)")
     matches(conn, asked)
     conn.close()
+
+
+@pytest.mark.parametrize("word", ["w", "-w", '"a b"'])
+def test_a_question_has_so_many_words_at_most(found: sqlite3.Connection, word: str) -> None:
+    """FTS5 nests its operators; a hundred thousand of them ended the process with its stack."""
+    matches(found, f"{word} " * MAX_WORDS)
+    with pytest.raises(BadQuery, match="look for fewer"):
+        question(f"{word} " * 100_000)
 
 
 def test_text_is_told_from_other_bytes() -> None:

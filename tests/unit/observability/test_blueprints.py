@@ -178,11 +178,11 @@ def test_words_tell_a_secret_from_what_only_sounds_like_one() -> None:
 
 def test_what_an_agent_may_use_and_spend_is_kept_and_changed() -> None:
     asked = CreateAgent(
-        name="x", model="m", tools=["bash", "bash"], ask_before=["bash"], ask_expires_s=60.0, budget=Budget(max_usd=1.0)
+        name="x", model="m", tools=["bash", "files__*", "bash"], ask_before=["bash"], ask_expires_s=60.0, budget=Budget(max_usd=1.0)
     )  # fmt: skip
     made = evolve(None, commands.create_blueprint(None, asked, AT))
     assert made is not None
-    assert (made.model, made.tools, made.ask_before, made.ask_expires_s) == ("m", ["bash"], ["bash"], 60.0)
+    assert (made.model, made.tools, made.ask_before, made.ask_expires_s) == ("m", ["bash", "files__*"], ["bash"], 60.0)
     assert made.budget == Budget(max_usd=1.0)
     change = commands.change_blueprint(made, "x", changed(tools=None, budget={"max_tokens": 5}, ask_before=[]), LATER)
     assert change is not None

@@ -264,3 +264,18 @@ async def test_a_board_is_kept_for_whoever_goes_on_with_the_session_and_else_giv
         running.cancel()
         await asyncio.wait([running])
     assert len(await facts(log, DeviceReleased)) == (0 if leaving else 1)
+
+
+async def test_a_lease_that_is_taken_over_is_renewed_at_once(log: Log, bus: Bus, tools: OpenTools) -> None:
+    """Whoever had the session before renewed it last, and that is a while ago."""
+    lease = DeviceLeased(
+        timestamp=now(), host="lab-1", device="a", lease_id="l", holder="s", expires_at=now() + timedelta(seconds=45)
+    )
+    async with known(log, bus, attached("a")):
+        await log.append(lease)
+        async with tools():
+
+            async def renewed() -> bool:
+                return any(one.expires_at > lease.expires_at for one in await facts(log, DeviceLeased))
+
+            await eventually(renewed, within_s=20, what="the lease to be renewed")

@@ -59,6 +59,11 @@ async def test_a_session_pushes_searches_and_reads_documents(
         )
         image = json.loads(await tool["push_document"].call({"name": "image.bin", "build": built["build"]}))
         assert "is binary" in await read.call({"document_id": image["document_id"]})
+        sheet = {"profile": "stm32f103", "image": {"digest": image["digest"], "size_bytes": 1}, "elf": {}}
+        forged = json.dumps(sheet | {"elf": sheet["image"]})
+        own = json.loads(await tool["push_document"].call({"name": "build.json", "text": forged}))
+        assert "is no build" in await refused(tool["simulate_firmware"], build=own["digest"])
+        assert "256 words at most" in await refused(tool["search_documents"], query="-a " * 600)
         assert "'no tag' cannot be a tag" in await refused(tool["push_document"], name="a", text="b", tags=["no tag"])
         assert "one of path, text and build" in await refused(tool["push_document"], name="a")
         assert "not inside the session's directory" in await refused(

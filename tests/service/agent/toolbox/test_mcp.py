@@ -53,7 +53,7 @@ def leave(name: str) -> str:
 @server.tool()
 def picture() -> Image:
     "A picture."
-    return Image(data=b"\\x89PNG", format="png")
+    return Image(data=b"\\x89PNG\\r\\n\\x1a\\n", format="png")
 
 @server.tool()
 def refuse() -> str:
@@ -132,7 +132,10 @@ async def test_a_program_is_spoken_with_in_the_sandbox_and_ends_with_the_session
         await tool["birds__leave"].call({"name": "nest.txt"})
         assert await tool["read_file"].call({"path": "nest.txt"}) == "an egg"
         (block,) = await tool["birds__picture"].call({})
-        assert block == {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw=="}}
+        assert block == {
+            "type": "image",
+            "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="},
+        }
         assert "not with ${BIRD_TOKEN}" in await refused(tool["birds__refuse"])
         assert "greet" in await refused(tool["birds__greet"], nickname="x")
         assert "'more' gave no answer: it has ended; it said: " in await refused(tool["more__die"])
@@ -191,6 +194,8 @@ async def test_an_address_is_spoken_with_over_http(
         ({"command": "sleep", "args": ["60"]}, "did not answer within 0.5 s"),
         ({"command": "sh", "args": ["-c", "echo no nest >&2; exit 1"]}, "no nest"),
         ({"command": "sh", "args": ["-c", "while :; do echo nonsense; sleep 0.01; done"]}, "did not answer within 0.5 s"),
+        ({"command": "sh", "args": ["-c", "yes ''"]}, "it wrote 65536 bytes that are no messages"),
+        ({"command": "sh", "args": ["-c", "yes | tr -d '\\n'"]}, "it wrote a line of more than 8388608 bytes"),
         ({"command": "sh", "env": {"LD_PRELOAD": "/sandbox/mine.so"}}, "may not set 'LD_PRELOAD'"),
         ({"command": "sh", "args": ["${HOME}"]}, "allows it with BENCHWIRE_MCP_VARIABLES=HOME"),
         ({"command": "sh", "args": ["${NOT_SET}"]}, "is not set in the environment"),

@@ -30,3 +30,12 @@ async def test_files_are_written_edited_listed_and_seen_by_the_shell(tools: Open
         assert await tool["list_files"].call({}) == "a/b.txt (5)", "without links"
         assert "links are not followed" in await refused(tool["edit_file"], path="c", old="root", new="me")
         assert "unknown field" in await refused(tool["read_file"], path="a/b.txt", lines=3)
+        await tool["write_file"].call({"path": "many", "content": "a" * 100_000})
+        grown = await refused(tool["edit_file"], path="many", old="a", new="b" * 100_000, everywhere=True)
+        assert "10000000000 characters" in grown
+
+
+async def test_a_command_is_given_some_time(tools: OpenTools) -> None:
+    async with tools() as tool:
+        for timeout_s in (-1, 0, float("nan")):
+            assert "> 0" in await refused(tool["bash"], command="true", timeout_s=timeout_s)

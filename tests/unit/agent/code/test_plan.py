@@ -42,6 +42,7 @@ def test_what_is_needed_is_needed_through_others_too() -> None:
         ([module("tests.py")], "a name for tests"),
         ([module("json.py")], "would hide"),
         ([module("pytest.py")], "would hide"),
+        ([module("typing_extensions.py")], "would hide"),
         ([module("a.py"), module("A.py")], "same name"),
         ([module("a.py", "b.py")], "none of the modules"),
         ([module("a.py", "a.py")], "depends on itself"),

@@ -13,6 +13,10 @@ import msgspec
 SCONS = "tool-scons"  # what PlatformIO itself builds with
 
 
+class PiecesOverlap(ValueError):
+    """One file of a build reaches into the place of the next; the sentence says by how much."""
+
+
 class PlatformIO(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A project for the ``board`` of a ``platform`` with a ``framework``, as platformio.ini names them.
 
@@ -33,9 +37,11 @@ class PlatformIO(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def image(self, files: Mapping[str, bytes]) -> bytes:
-        """The pieces in their places, with erased flash between them."""
+        """The pieces in their places, with erased flash between them. Raises ``PiecesOverlap``."""
         image = bytearray()
         for name, start in sorted(self.pieces.items(), key=lambda piece: piece[1]):
+            if len(image) > start:
+                raise PiecesOverlap(f"what comes before {name} is {len(image) - start} bytes too long for its place")
             image += bytes([0xFF]) * (start - len(image)) + files[name]
         return bytes(image)
 

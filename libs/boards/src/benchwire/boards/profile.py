@@ -4,15 +4,14 @@ A profile is data: ``profiles/<name>/profile.toml`` beside its start-up code and
 drivers and the prompt for firmware authors all read it, so that what is simulated is what is flashed.
 """
 
-import importlib.util
-import shutil
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import msgspec
 
-from benchwire.boards import platformio
+from benchwire.boards import lacking
+from benchwire.boards.lacking import Missing
 from benchwire.boards.parts import (
     BinImage,
     Compiler,
@@ -29,33 +28,10 @@ from benchwire.boards.parts import (
 from benchwire.boards.platformio import PlatformIO
 
 __all__ = [
-    "ROOT",
-    "Ability",
-    "BinImage",
-    "Compiler",
-    "EspImage",
-    "Esptool",
-    "Flash",
-    "Missing",
-    "Module",
-    "NotFlashed",
-    "NotSimulated",
-    "Profile",
-    "Pyocd",
-    "Qemu",
-    "Region",
-    "Uf2",
-    "Uf2Image",
-    "UnknownProfile",
-    "ability",
-    "board_names",
-    "load",
-    "load_flashed",
-    "load_simulated",
-    "missing",
-    "names",
-    "simulated_names",
-]
+    "ROOT", "Ability", "BinImage", "Compiler", "EspImage", "Esptool", "Flash", "Missing", "Module", "NotFlashed", "NotSimulated",
+    "Profile", "Pyocd", "Qemu", "Region", "Uf2", "Uf2Image", "UnknownProfile", "ability", "board_names", "load", "load_flashed",
+    "load_simulated", "missing", "missing_to_build", "names", "simulated_names",
+]  # fmt: skip
 
 ROOT = Path(__file__).parent / "profiles"
 
@@ -190,17 +166,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         ]  # fmt: skip
 
 
-class Missing(msgspec.Struct, frozen=True):
-    """A tool that this host lacks, the package that brings it, and what it is for."""
-
-    tool: str
-    package: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.tool} is missing ({self.why}): install {self.package}"
-
-
 class Ability(msgspec.Struct, frozen=True, kw_only=True):
     """What can be done for a kind of board: built and simulated on this host, flashed on a host that has one.
 
@@ -262,7 +227,7 @@ def load_flashed(name: str) -> Profile:
 
 def ability(profile: Profile) -> Ability:
     """What this host can do for the profile. Looks for programs on the disk."""
-    to_build, to_simulate = _to_build(profile), _to_simulate(profile)
+    to_build, to_simulate = missing_to_build(profile), lacking.to_simulate(profile.name, profile.simulator)
     sentences = [str(one) for one in (*to_build, *to_simulate)]
     if profile.simulator is None:
         sentences.append(str(NotSimulated(profile.name)))
@@ -276,41 +241,11 @@ def ability(profile: Profile) -> Ability:
 
 def missing(profile: Profile) -> list[Missing]:
     """What this host lacks to build for the profile, and to simulate where that can be done; empty when nothing."""
-    return [*_to_build(profile), *_to_simulate(profile)]
+    return [*missing_to_build(profile), *lacking.to_simulate(profile.name, profile.simulator)]
 
 
-def _to_build(profile: Profile) -> list[Missing]:
+def missing_to_build(profile: Profile) -> list[Missing]:
+    """What this host lacks to build for the profile; empty when nothing."""
     if profile.platformio is not None:
-        return _to_build_a_project(profile.name, profile.platformio)
-    compiler = profile.compiler
-    lacking = [
-        Missing(tool, compiler.package, f"compiles for {profile.name}")
-        for tool in (compiler.gcc, compiler.objcopy)
-        if shutil.which(tool) is None
-    ]
-    if compiler.lacks_library:
-        lacking.append(Missing(compiler.library_at[0], compiler.package, f"the C library of {compiler.gcc}"))
-    if isinstance(profile.image, EspImage) and importlib.util.find_spec("esptool") is None:
-        lacking.append(Missing("esptool", "esptool", f"packs images for {profile.name}"))
-    return lacking
-
-
-def _to_build_a_project(name: str, project: PlatformIO) -> list[Missing]:
-    why = f"builds for {name}"
-    if platformio.program() is None:
-        return [Missing("pio", "platformio", why)]
-    lacking = platformio.not_installed(project)
-    if not lacking:
-        return []
-    how = f"the platform {project.platform} with the framework {project.framework}, by pio pkg install in a project for the board {project.board}"
-    return [Missing(f"PlatformIO's {', '.join(lacking)}", how, why)]
-
-
-def _to_simulate(profile: Profile) -> list[Missing]:
-    simulator = profile.simulator
-    why = f"simulates {profile.name}"
-    if isinstance(simulator, Qemu) and shutil.which(simulator.binary) is None:
-        return [Missing(simulator.binary, simulator.package, why)]
-    if isinstance(simulator, Module) and not simulator.is_there:
-        return [Missing(simulator.engine, simulator.package, why)]
-    return []
+        return lacking.to_build_a_project(profile.name, profile.platformio)
+    return lacking.to_compile(profile.name, profile.compiler, profile.image)

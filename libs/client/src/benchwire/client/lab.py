@@ -93,25 +93,16 @@ class Lab:
 
     # -- leases
 
-    def lease(
-        self, holder: str, *, device: str | None = None, host: str | None = None, profile: str | None = None,
-        labels: Labels | None = None, for_s: float = LEASE_S, patience_s: float = 0.0,
-    ) -> Lease:  # fmt: skip
-        """A board for ``holder`` alone, waited for in the lab's queue for ``patience_s``, also over a restart of the lab. Raises ``NoBoard``."""
+    def lease(self, holder: str, *, patience_s: float = 0.0, **wanted: Any) -> Lease:
+        """A board for ``holder`` alone, waited for in the lab's queue for ``patience_s``, also over a restart of the lab. Raises ``NoBoard``.
+
+        ``wanted`` as in ``requested``.
+        """
         end = time.monotonic() + patience_s
-        asked = {
-            "holder": holder, "device_id": device, "host": host, "profile": profile, "labels": dict(labels or {}), "for_s": for_s,
-            "wait_s": 0.0, "patience_s": patience_s,  # its id is needed soon: to wait on when the lab restarts, and to leave the queue
-        }  # fmt: skip
-        try:
-            lease = self._lease_of(self._http.post("/api/leases", asked))
-        except Refused as error:
-            if error.status_code != _CONFLICT:
-                raise
-            raise NoBoard(str(error)) from error
+        lease = self.requested(holder, patience_s=patience_s, **wanted)
         try:
             while lease.state == "waiting" and (left := end - time.monotonic()) > 0:
-                lease = patiently(lambda: self._waited(lease.lease_id, min(left, LONGEST_CALL_S)), within_s=left)  # noqa: B023 - called here
+                lease = patiently(lambda: self.one_lease(lease.lease_id, min(left, LONGEST_CALL_S)), within_s=left)  # noqa: B023 - called here
         except BaseException:
             with suppress(NoLab, Refused):  # what went wrong first is what has to be told
                 self.release(lease.lease_id)
@@ -120,6 +111,26 @@ class Lab:
             self.release(lease.lease_id)
             raise NoBoard(lease.reason or f"no board that fits came free within {patience_s:g} s")
         return lease
+
+    def requested(
+        self, holder: str, *, device: str | None = None, host: str | None = None, profile: str | None = None,
+        labels: Labels | None = None, for_s: float = LEASE_S, patience_s: float = 0.0,
+    ) -> Lease:  # fmt: skip
+        """A lease that is held at once, or waits in the lab's queue for ``patience_s``. Raises ``NoBoard`` when it cannot be had."""
+        asked = {
+            "holder": holder, "device_id": device, "host": host, "profile": profile, "labels": dict(labels or {}), "for_s": for_s,
+            "wait_s": 0.0, "patience_s": patience_s,  # its id is needed soon: to wait on when the lab restarts, and to leave the queue
+        }  # fmt: skip
+        try:
+            return self._lease_of(self._http.post("/api/leases", asked))
+        except Refused as error:
+            if error.status_code != _CONFLICT:
+                raise
+            raise NoBoard(str(error)) from error
+
+    def one_lease(self, lease_id: str, wait_s: float = 0.0) -> Lease:
+        """A lease; one that waits is told of once that has changed, after ``wait_s`` at the latest."""
+        return self._lease_of(self._http.get(f"/api/leases/{_segment(lease_id)}", wait_s=wait_s))
 
     @contextmanager
     def leased(self, holder: str, *, for_s: float = LEASE_S, **wanted: Any) -> Iterator[Lease]:
@@ -141,9 +152,6 @@ class Lab:
     def release(self, lease_id: str) -> None:
         """Gives the board back, or leaves the queue; of a lease that is over there is nothing to give back."""
         self._http.delete(f"/api/leases/{_segment(lease_id)}")
-
-    def _waited(self, lease_id: str, wait_s: float) -> Lease:
-        return self._lease_of(self._http.get(f"/api/leases/{_segment(lease_id)}", wait_s=wait_s))
 
     @staticmethod
     def _lease_of(told: dict[str, Any]) -> Lease:

@@ -85,7 +85,7 @@ def _regex_problem(one: Assertion) -> str | None:
 
 def _count_problem(one: Assertion, pattern: Pattern) -> str | None:
     if pattern.search("") is not None:
-        return f"the regex {one.pattern!r} matches nothing at all, which stands between any two characters"
+        return f"the regex {shortened(one.pattern)!r} matches nothing at all, which stands between any two characters"
     bounds = [bound for bound in (one.min_count, one.max_count) if bound is not None]
     if not bounds:
         return "count needs min_count, max_count or both"
@@ -96,7 +96,7 @@ def _count_problem(one: Assertion, pattern: Pattern) -> str | None:
 
 def _range_problem(one: Assertion, pattern: Pattern) -> str | None:
     if pattern.number_of(one.group) is None:
-        return f"the regex {one.pattern!r} has no group {shortened(one.group or '')!r}"
+        return f"the regex {shortened(one.pattern)!r} has no group {shortened(one.group or '')!r}"
     bounds = [bound for bound in (one.minimum, one.maximum) if bound is not None]
     if not bounds:
         return "range needs minimum, maximum or both"

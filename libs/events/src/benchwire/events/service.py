@@ -23,11 +23,11 @@ _PASSING = (NatsUnreachable, StreamReplaced, OSError)  # another start may do be
 
 
 def version_of(distribution: str) -> str:
-    """The installed version of a member of this workspace."""
+    """The installed version of a member of this workspace; 0.0.0 where it runs without being installed."""
     try:
         return version(distribution)
     except PackageNotFoundError:
-        return "0"
+        return "0.0.0"  # nats.micro takes no other shape
 
 
 def run(name: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:

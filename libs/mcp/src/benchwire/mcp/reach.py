@@ -10,6 +10,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ToolError
 
 from benchwire.client import Damaged, Documents, Lab, NoBoard, NoLab, Refused
+from benchwire.client.patience import is_away
 
 T = TypeVar("T")
 
@@ -17,10 +18,14 @@ _SAYABLE = (NoLab, Refused, NoBoard, Damaged)
 
 
 class Addresses(NamedTuple):
-    """Where the two services are."""
+    """Where the two services are; ``documents`` is empty when nobody has said where those of this lab are."""
 
     lab: str
     documents: str
+
+
+class Away(ToolError):
+    """The lab does not answer, or cannot now; it may in a moment, as when it restarts."""
 
 
 class Reach(NamedTuple):
@@ -45,7 +50,7 @@ async def of_lab(ctx: Ctx, ask: Callable[[Lab], T]) -> T:
     try:
         return await _in_thread(ctx, partial(_asked, _reach(ctx), _token(ctx), ask))
     except _SAYABLE as error:
-        raise ToolError(str(error)) from error
+        raise _told(error) from error
 
 
 async def of_documents(ctx: Ctx, ask: Callable[[Documents], T]) -> T:
@@ -53,7 +58,7 @@ async def of_documents(ctx: Ctx, ask: Callable[[Documents], T]) -> T:
     try:
         return await _in_thread(ctx, partial(_looked_up, _reach(ctx), _token(ctx), ask))
     except _SAYABLE as error:
-        raise ToolError(str(error)) from error
+        raise _told(error) from error
 
 
 async def as_resource(asked: Awaitable[T]) -> T:
@@ -70,13 +75,20 @@ async def _in_thread(ctx: Ctx, call: Callable[[], T]) -> T:
     return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=seats)
 
 
+def _told(error: Exception) -> ToolError:
+    return Away(str(error)) if is_away(error) else ToolError(str(error))
+
+
 def _asked(reach: Reach, token: str, ask: Callable[[Lab], T]) -> T:
     with Lab(reach.where().lab, token) as lab:
         return ask(lab)
 
 
 def _looked_up(reach: Reach, token: str, ask: Callable[[Documents], T]) -> T:
-    with Documents(reach.where().documents, token) as documents:
+    address = reach.where().documents
+    if not address:  # the store of another lab would be taken for this one's
+        raise ToolError("where this lab's documents are was not said: --documents-url, or BENCHWIRE_DOCUMENTS_URL")
+    with Documents(address, token) as documents:
         return ask(documents)
 
 

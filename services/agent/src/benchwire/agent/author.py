@@ -6,6 +6,9 @@ from typing import Protocol
 
 import msgspec
 
+from benchwire.events.task import NodeSpec, TaskRequested
+
+MAX_ITERATIONS = 50
 SAY_EVERY_S = 1.0
 
 
@@ -45,6 +48,11 @@ class Person:
         """What was handed in."""
         assert feedback is None, "there is one try"
         return Draft(sources=self._sources)
+
+
+def tries_of(request: TaskRequested, node: NodeSpec) -> int:
+    """How often the sources of a node, or module, may be written: as often as is asked for, within limits; what a person wrote is tried once."""
+    return 1 if node.sources is not None else min(max(request.max_iterations, 1), MAX_ITERATIONS)
 
 
 def telling(model: str, say: Callable[[str], Awaitable[None]]) -> Callable[[str], Awaitable[None]]:

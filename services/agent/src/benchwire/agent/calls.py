@@ -8,6 +8,7 @@ import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -42,7 +43,9 @@ log = logging.getLogger(__name__)
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """Which tools wait for a person's word, and for how long; and how long a call may take that has no limit of its own. In seconds."""
+    """Which tools wait for a person's word (``files__*``: all of that MCP server), and for how long; and how long a call may take that has no
+    limit of its own. In seconds.
+    """
 
     ask_before: frozenset[str] = frozenset()
     ask_expires_s: float = ASK_EXPIRES_S
@@ -149,7 +152,7 @@ class Calls:
 
     async def _refusal(self, use: Use) -> str | None:
         """Why the call must not run, for the model; None when it may."""
-        if use.name not in self._rules.ask_before:
+        if not any(fnmatchcase(use.name, pattern) for pattern in self._rules.ask_before):
             return None
         session = self._transcript.session
         decided = session.decided.get(session.key(use.id)) or await self._decided(use)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from nats.errors import Error as NatsError
 
-from benchwire.agent import blueprint, queries
+from benchwire.agent import blueprint, queries, task
 from benchwire.agent.blueprint import Blueprint
 from benchwire.agent.cores import Cores, available
 from benchwire.agent.endpoint import Endpoint
@@ -21,6 +21,7 @@ from benchwire.events.event import IllegalToken
 from benchwire.events.log import Log, LogUnavailable, Recorded
 from benchwire.events.presence import Presence
 from benchwire.events.projection import Projection
+from benchwire.events.task import NodeAssigned, NodeSpec
 
 T = TypeVar("T")
 
@@ -114,6 +115,13 @@ class Lab:
     async def guidance(self, task_id: str, node_id: str, after: int) -> list[queries.Said]:
         """What people said about a node since ``after``."""
         return await self._projection.read(lambda db: queries.guidance(db, task_id, node_id, after))
+
+    async def assigned(self, task_id: str, node: NodeSpec) -> NodeSpec:
+        """The node, for the board that a person named for it last, as the log has it now. Raises ``LogUnavailable``."""
+        async with aclosing(self.log.read(filters_of((NodeAssigned,), task_id=task_id))) as events:
+            async for one in events:
+                node = task.assigned(node, one.event)
+        return node
 
     async def blueprint(self, name: str) -> Blueprint | None:
         """The blueprint of that name as the log has it now; None when there is none. Raises ``LogUnavailable``."""

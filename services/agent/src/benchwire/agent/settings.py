@@ -9,7 +9,6 @@ from msgspec import Meta
 from benchwire.events.event import token
 from benchwire.events.settings import NatsSettings
 
-
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from benchwire.events.event import Event
 from benchwire.events.task import (
+    NodeAssigned,
     NodeDeploying,
     NodeFailed,
     NodeGenerated,
@@ -114,3 +115,13 @@ def _forgotten(task: Task, node_id: str) -> Task:
 
 def _without(known: dict[str, Value], node_id: str) -> dict[str, Value]:
     return {name: value for name, value in known.items() if name != node_id}
+
+
+def assigned(node: NodeSpec, event: Event) -> NodeSpec:
+    """The node after ``event``, which may say that it is for another board than the plan has.
+
+    The plan's labels say which boards will do; a board that a person names will do anyway.
+    """
+    if not isinstance(event, NodeAssigned) or event.node_id != node.node_id:
+        return node
+    return replace(node, host=event.host, device=event.device, labels={} if event.device else node.labels)

@@ -1,19 +1,23 @@
 """Boards: which there are, having one for oneself, its reset line."""
 
 import threading
+from contextlib import suppress
 from typing import Annotated
 
 import anyio
+from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
 from benchwire.client import Lab, Lease
 from benchwire.mcp.reach import Ctx, of_lab
 from benchwire.mcp.shapes import Devices, DeviceShape, Ended, LeaseShape
 from benchwire.mcp.tools.kinds import DeviceName, Host, Labels, LeaseId, Profile, adds, changes, reads
+from benchwire.mcp.waiting import waited
 
 _MOST = 200
 _LONGEST_LEASE_S = 86_400.0
 _PATIENCE_S = 300.0
+_LEAVING_S = 10.0  # of the queue, when nobody waits any more
 
 LeaseFor = Annotated[
     float, Field(gt=0, le=_LONGEST_LEASE_S, description="for how many seconds; renew_lease prolongs it")
@@ -49,20 +53,40 @@ async def lease_device(
     to whatever acts on the board, and give it back with release_device.
     """
     left = threading.Event()
+    requested: list[Lease] = []
 
     def ask(lab: Lab) -> Lease:
-        lease = lab.lease(
+        lease = lab.requested(
             holder, device=device, host=host, profile=profile, labels=labels, for_s=for_s, patience_s=wait_s
         )
+        requested.append(lease)
         if left.is_set():  # nobody would know of it
             lab.release(lease.lease_id)
         return lease
 
     try:
-        return LeaseShape.of(await of_lab(ctx, ask))
-    except anyio.get_cancelled_exc_class():
+        return LeaseShape.of(await _held(ctx, await of_lab(ctx, ask), wait_s))
+    except BaseException:
         left.set()
+        with anyio.move_on_after(_LEAVING_S, shield=True), suppress(ToolError):  # what went wrong first is what is told
+            for one in requested:
+                await of_lab(ctx, lambda lab: lab.release(one.lease_id))  # noqa: B023 - called here
         raise
+
+
+async def _held(ctx: Ctx, lease: Lease, wait_s: float) -> Lease:
+    if lease.state == "waiting":
+        lease = await waited(
+            ctx, lambda: of_lab(ctx, lambda lab: lab.one_lease(lease.lease_id)),
+            is_over=lambda one: one.state != "waiting", told=_in_words, wait_s=wait_s,
+        )  # fmt: skip
+    if lease.state != "held":
+        raise ToolError(lease.reason or f"no board that fits came free within {wait_s:g} s")
+    return lease
+
+
+def _in_words(lease: Lease) -> str:
+    return lease.state if lease.place is None else f"{lease.state}: number {lease.place} in the queue"
 
 
 async def renew_lease(ctx: Ctx, lease_id: str, for_s: LeaseFor = 900.0) -> LeaseShape:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from benchwire.agent import fitting
-from benchwire.agent.author import Author, NoCode, Person
+from benchwire.agent.author import Author, NoCode, Person, tries_of
 from benchwire.agent.claim import Claim
 from benchwire.agent.code import prompt, score, verdict
 from benchwire.agent.code.author import ModelAuthor
@@ -33,7 +33,6 @@ from benchwire.events.task import (
     TaskRequested,
 )
 
-MAX_ITERATIONS = 50
 MAX_SOURCES_BYTES = 256 * 1024
 MAX_REPORT_BYTES = 64 * 1024
 
@@ -204,11 +203,6 @@ def before(task: Task, name: str) -> Before:
         iterations=done, sources=draft.sources if draft is not None else None, tests=tests,
         feedback=retried.feedback if retried is not None else None,
     )  # fmt: skip
-
-
-def tries_of(request: TaskRequested, module: NodeSpec) -> int:
-    """How often a module may be written."""
-    return 1 if module.sources is not None else min(max(request.max_iterations, 1), MAX_ITERATIONS)
 
 
 def _fitting(text: str) -> str:

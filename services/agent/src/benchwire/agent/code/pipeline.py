@@ -4,10 +4,10 @@ import asyncio
 import time
 from datetime import UTC, datetime
 
-from benchwire.agent.author import telling
+from benchwire.agent.author import telling, tries_of
 from benchwire.agent.claim import Claim
 from benchwire.agent.code import plan, prompt
-from benchwire.agent.code.module import GaveUp, Module, tries_of
+from benchwire.agent.code.module import GaveUp, Module
 from benchwire.agent.code.plan import CannotPlan, Outline
 from benchwire.agent.endpoint import NOT_CONFIGURED
 from benchwire.agent.errors import ModelFailed
@@ -29,14 +29,10 @@ async def run(task: Task, claim: Claim, lab: Lab) -> End:
     started = time.monotonic()
     request = task.request
     assert request is not None, "a claim stands after a request"
-    if lab.sandbox.refusal is not None:
-        return TaskFailed(timestamp=_now(), task_id=request.task_id, reason=lab.sandbox.refusal)
     try:
         nodes = await _planned(task, request, claim, lab)
     except (CannotPlan, ModelFailed) as error:
         return TaskFailed(timestamp=_now(), task_id=request.task_id, reason=str(error))
-    if lab.model is None and all(node.sources is None for node in nodes):
-        return TaskFailed(timestamp=_now(), task_id=request.task_id, reason=NOT_CONFIGURED)
     making = _Making(lab, claim, task, request, nodes)
     await making.run()
     if making.failures:
@@ -85,11 +81,21 @@ class _Making:
 
 
 async def _planned(task: Task, request: TaskRequested, claim: Claim, lab: Lab) -> list[NodeSpec]:
+    """The modules. Raises ``CannotPlan`` and ``ModelFailed``, also when what is left of them could not be made on this host."""
+    if task.plan is not None and all(node.node_id in task.succeeded for node in task.plan):
+        return list(task.plan)  # only its end was never written
+    if lab.sandbox.refusal is not None:  # said before a model is paid for a plan
+        raise CannotPlan(lab.sandbox.refusal)
     if task.plan is not None:
-        return list(task.plan)
-    planned = _given(request) if request.nodes else await _outlined(request, claim, lab)
-    await claim.append(planned)
-    return planned.nodes
+        nodes = list(task.plan)
+    else:
+        planned = _given(request) if request.nodes else await _outlined(request, claim, lab)
+        await claim.append(planned)
+        nodes = planned.nodes
+    left = [node for node in nodes if node.node_id not in task.succeeded]
+    if lab.model is None and all(node.sources is None for node in left):
+        raise ModelFailed(NOT_CONFIGURED)
+    return nodes
 
 
 def _given(request: TaskRequested) -> TaskPlanned:

@@ -13,8 +13,11 @@ from benchwire.events.task import NodeSpec, TaskRequested
 
 MAX_MODULES = 16
 MAX_NAME_CHARS = 64
-# What is imported while the tests run. A module of such a name would be found in its place, as one of the standard library's would.
-TAKEN = frozenset({"pytest", "coverage", "pluggy", "iniconfig", "packaging", "pygments", "py", "exceptiongroup"})
+# What is imported while the tests run. A module of such a name would be found in its place, as one of the standard library's would. The last
+# two are mypy's own, which looks at no other module of that name.
+TAKEN = frozenset(
+    {"pytest", "coverage", "pluggy", "iniconfig", "packaging", "pygments", "py", "exceptiongroup", "typing_extensions", "mypy_extensions"}
+)  # fmt: skip
 FOR_TESTS = frozenset({"conftest", "test", "tests"})
 
 _FILE = re.compile(r"[A-Za-z][A-Za-z0-9_]*\.py", re.ASCII)

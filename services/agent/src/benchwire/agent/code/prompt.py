@@ -138,7 +138,7 @@ def _blocks(text: str) -> Iterator[_Block]:
         end = _closing(lines, number, opening["fence"], len(opening["indent"]))
         if end is None:
             return
-        code = "\n".join(_dedented(one, opening["indent"]) for one in lines[number + 1 : end])
+        code = "\n".join(one.removeprefix(opening["indent"]) for one in lines[number + 1 : end])
         yield _Block(before, opening["info"].strip(), f"{code}\n")
         number, before = end + 1, ""
 
@@ -151,10 +151,6 @@ def _closing(lines: Sequence[str], opened: int, fence: str, indent: int) -> int 
         if is_fence and len(text) - len(marks) <= indent:
             return number
     return None
-
-
-def _dedented(line: str, indent: str) -> str:
-    return line.removeprefix(indent)
 
 
 def _form(module: str) -> str:

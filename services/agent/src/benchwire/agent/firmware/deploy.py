@@ -34,11 +34,12 @@ _OVER = ("completed", "failed", "cancelled")
 
 
 class Deployment:
-    """One image of one node on its way to a board. ``before`` is the flash job that an earlier runner had requested for it."""
+    """One image of one node on its way to a board; ``joined`` tells that the node was simulated with others."""
 
     def __init__(
-        self, lab: Lab, claim: Claim, work: Work, *, task_id: str, node: NodeSpec, profile: Profile, image: Artifact
-    ) -> None:
+        self, lab: Lab, claim: Claim, work: Work, *, task_id: str, node: NodeSpec, profile: Profile, image: Artifact,
+        joined: bool,
+    ) -> None:  # fmt: skip
         self._lab = lab
         self._claim = claim
         self._work = work
@@ -46,9 +47,13 @@ class Deployment:
         self._node = node
         self._profile = profile
         self._image = image
+        self._wanted, self._shows = wanted(node, joined=joined)
 
     async def run(self, before: NodeDeploying | None) -> NodeDeployed:
-        """The event that tells what the board printed, not yet written. Raises ``NotDeployed``, ``ClaimLost`` and ``LogUnavailable``."""
+        """The event that tells what the board printed, not yet written. ``before`` is the flash job that an earlier runner had requested.
+
+        Raises ``NotDeployed``, ``ClaimLost`` and ``LogUnavailable``.
+        """
         node = self._node
         leasing = Leasing(
             self._lab, self._claim, holder=holder_of(self._task_id, node.node_id), say=self._say,
@@ -104,7 +109,6 @@ class Deployment:
             ),
             event_id=f"{deploying.job_id}-requested",  # the same job again is the same event
         )  # fmt: skip
-        await self._say(f"flashing {deploying.device} on {deploying.host} ({deploying.job_id})")
 
     async def _completed(self, deploying: NodeDeploying) -> None:
         async def over() -> Job | None:
@@ -131,7 +135,6 @@ class Deployment:
 
     async def _heard(self, deploying: NodeDeploying, after: int, lines: deque[str]) -> str:
         """The first line of the freshly booted image that shows what is wanted; all lines go to ``lines``."""
-        shows = wanted(self._node)[1]
         filters = [filter_of(SerialLine, host=deploying.host, device=deploying.device)]
         async with aclosing(follow(self._lab.bus, filters, after=after, stream=LIVE)) as batches:
             async for batch in batches:
@@ -139,7 +142,7 @@ class Deployment:
                     sample = _line_of(message.body)
                     if sample is not None and sample.job_id == deploying.job_id:
                         lines.append(sample.line)
-                        if shows(sample.line):
+                        if self._shows(sample.line):
                             return sample.line
         raise AssertionError("unreachable: follow ends only with its reader")
 
@@ -147,7 +150,7 @@ class Deployment:
         where = f"{deploying.device} on {deploying.host}"
         said = "It printed: " + " | ".join(lines) if lines else "It printed nothing."
         within = self._lab.settings.line_wait_s
-        return f"{where} was flashed, but did not print {wanted(self._node)[0]} within {within:g} s. {said}"
+        return f"{where} was flashed, but did not print {self._wanted} within {within:g} s. {said}"
 
     async def _say(self, line: str) -> None:
         await self._claim.sample(
@@ -155,12 +158,13 @@ class Deployment:
         )
 
 
-def wanted(node: NodeSpec) -> tuple[str, Callable[[str], bool]]:
+def wanted(node: NodeSpec, *, joined: bool) -> tuple[str, Callable[[str], bool]]:
     """What the board has to print, in words and as a test of one line.
 
-    That is ``expect``; without it the first required text, else the first required regex, else any line that is not blank.
+    That is ``expect``; without it the first required text, else the first required regex, else any line that is not blank. Nobody joins real
+    boards: what a ``joined`` node has to show may be its answer to another, so that of it only ``expect`` counts.
     """
-    required = [one for one in node.assertions if one.required]
+    required = [one for one in node.assertions if one.required and not joined]
     text = node.expect or next(filter(None, map(_text_of, required)), None)
     if text is not None:
         first_line = next((part for part in re.split(r"[\r\n]+", text) if part.strip()), text)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchwire.agent.author import Author, NoCode, Person
+from benchwire.agent.author import Author, NoCode, Person, tries_of
 from benchwire.agent.claim import Claim
 from benchwire.agent.endpoint import NOT_CONFIGURED
 from benchwire.agent.errors import ModelFailed, NotDeployed
@@ -31,8 +31,6 @@ from benchwire.events.task import (
     NodeSucceeded,
     TaskRequested,
 )
-
-MAX_ITERATIONS = 50
 
 
 class GaveUp(Exception):
@@ -159,8 +157,6 @@ class Node:
     async def rejected(self, result: Rejected) -> None:
         """The try failed, and the author is told why. Raises ``GaveUp`` when it was the last one, ``ClaimLost`` and ``LogUnavailable``."""
         self._rejected = result
-        first_line = result.feedback.split("\n", 1)[0]
-        await self._say(f"iteration {self._iteration} failed ({result.stage}): {first_line}", level="WARNING")
         if not self.can_try_again():
             tries = self._iteration
             raise GaveUp(
@@ -187,25 +183,22 @@ class Node:
         except ENDS as error:
             return await self.failed(error, iterations=stored.iteration)
         await self._claim.append(NodeSucceeded(iterations=stored.iteration, **self._ids()))
-        await self._say(f"done after {stored.iteration} iteration(s)")
         return None
 
     async def failed(self, error: Exception, *, iterations: int | None = None) -> str:
         """Writes down that it came to nothing; the reason. Raises ``ClaimLost`` and ``LogUnavailable``."""
         reason = f"the agent runner could not work on it: {error}" if isinstance(error, OSError) else str(error)
-        await self._say(f"failed: {reason}", level="ERROR")
         done = self._iteration if iterations is None else iterations
         await self._claim.append(NodeFailed(reason=reason, iterations=done, **self._ids()))
         return reason
 
     async def _deployed(self, stored: NodeImageStored, task: Task) -> None:
+        node = await self._lab.assigned(self._request.task_id, self._spec)
         deployment = Deployment(
-            self._lab, self._claim, self._work, task_id=self._request.task_id, node=self._spec,
-            profile=self._profile, image=stored.image,
+            self._lab, self._claim, self._work, task_id=self._request.task_id, node=node,
+            profile=self._profile, image=stored.image, joined=bool(self._joined),
         )  # fmt: skip
-        deployed = await deployment.run(task.flashing.get(self.name))
-        await self._claim.append(deployed)
-        await self._say(f"{deployed.device} on {deployed.host} prints: {deployed.line}")
+        await self._claim.append(await deployment.run(task.flashing.get(self.name)))
 
     async def _guidance(self) -> list[str]:
         said = await self._lab.guidance(self._request.task_id, self.name, self._heard)
@@ -213,13 +206,9 @@ class Node:
             self._heard = said[-1].sequence
         return [one.guidance for one in said]
 
-    async def _say(self, line: str, level: str = "INFO") -> None:
-        await self._claim.sample(TaskLog(line=f"[{self.name}] {line}", level=level, **self._ids()))
+    async def _say(self, line: str) -> None:
+        """Tells those who watch what is no fact; facts they hear of anyway."""
+        await self._claim.sample(TaskLog(line=line, **self._ids()))
 
     def _ids(self) -> dict[str, Any]:
         return {"timestamp": datetime.now(UTC), "task_id": self._request.task_id, "node_id": self.name}
-
-
-def tries_of(request: TaskRequested, node: NodeSpec) -> int:
-    """How many firmwares there may be for a node."""
-    return 1 if node.sources is not None else min(max(request.max_iterations, 1), MAX_ITERATIONS)

@@ -4,13 +4,12 @@ import asyncio
 import time
 from datetime import UTC, datetime
 
-from benchwire.agent.author import telling
+from benchwire.agent.author import telling, tries_of
 from benchwire.agent.claim import Claim
 from benchwire.agent.endpoint import NOT_CONFIGURED
 from benchwire.agent.errors import ModelFailed
 from benchwire.agent.firmware.design import NotDesigned, designed
 from benchwire.agent.firmware.group import Group
-from benchwire.agent.firmware.node import tries_of
 from benchwire.agent.firmware.plan import CannotPlan, groups, plan
 from benchwire.agent.lab import Lab
 from benchwire.agent.task import Task
@@ -58,8 +57,6 @@ async def _planned(task: Task, request: TaskRequested, claim: Claim, lab: Lab) -
         raise CannotPlan(f"tasks of kind {request.kind!r} are not made here; firmware and code are")
     planned = _given(request) if request.nodes else await _designed(request, claim, lab)
     await claim.append(planned)
-    names = ", ".join(f"{node.node_id} ({node.board})" for node in planned.nodes)
-    await _say(claim, request, f"planned {len(planned.nodes)} node(s): {names}")
     return planned.nodes, planned.links
 
 

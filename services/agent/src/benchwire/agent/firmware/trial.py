@@ -11,13 +11,15 @@ import msgspec
 from benchwire.agent.claim import Claim
 from benchwire.agent.firmware import prompt
 from benchwire.agent.lab import Lab
-from benchwire.agent.tools import compiler
+from benchwire.agent.tools import compiler, files
 from benchwire.agent.tools.assertions import judge, satisfied
 from benchwire.agent.tools.compiler import Build
 from benchwire.agent.tools.simulator import Seat, Simulation
 from benchwire.boards.profile import Profile
 from benchwire.events.event import Artifact
 from benchwire.events.task import AssertionResult, NodeCompiled, NodeImageStored, NodeSimulated, NodeSpec
+
+MAX_MADE_BYTES = 64 * 1024 * 1024  # an ELF with its debug information
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -97,13 +99,15 @@ class Trial:
         return Rejected("assert", prompt.not_asserted(simulation, results, self._node.assertions, others), is_own)
 
     async def stored(self, built: Built, iteration: int) -> NodeImageStored:
-        """Puts both files into the artifact store, and says so. Raises ``ClaimLost`` and ``LogUnavailable``."""
+        """Puts both files into the artifact store, and says so. Raises ``ClaimLost``, ``LogUnavailable`` and OSError."""
         if built.stored is not None:
             return built.stored
         assert built.elf is not None, "what was built has one"
         name = f"{self._node.node_id}-{self._profile.name}"
-        image: Artifact = await self._lab.blobs.put(built.image, name=f"{name}.bin")
-        elf: Artifact = await self._lab.blobs.put(built.elf, name=f"{name}.elf")
+        # The simulator could write here meanwhile: only plain files are read.
+        made = [await asyncio.to_thread(_plain, built.workdir, file) for file in (built.image, built.elf)]
+        image: Artifact = await self._lab.blobs.put(made[0], name=f"{name}.bin")
+        elf: Artifact = await self._lab.blobs.put(made[1], name=f"{name}.elf")
         stored = NodeImageStored(
             timestamp=_now(),
             task_id=self._task_id,
@@ -151,3 +155,10 @@ class Trial:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _plain(workdir: Path, file: Path) -> bytes:
+    try:
+        return files.whole(workdir, str(file.relative_to(workdir)), max_bytes=MAX_MADE_BYTES)
+    except files.FileRefused as error:
+        raise OSError(str(error)) from error

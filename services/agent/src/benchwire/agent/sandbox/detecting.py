@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from benchwire.agent.sandbox import syscalls
 from benchwire.agent.sandbox.ids import Ids
 from benchwire.agent.sandbox.limits import Finished, Limits
 from benchwire.agent.sandbox.sandbox import Kind, Sandbox, SandboxUnavailable
@@ -46,7 +47,9 @@ async def _bwrap(ids: Ids) -> Sandbox:
     if problem is not None and _FORK in problem:  # Linux before 5.14; Watch counts anyway
         best = replace(best, counts=False)
         problem = await _problem(best)
-    return best if problem is None else Sandbox(kind=Kind.NOTHING, reason=problem)
+    if problem is not None:
+        return Sandbox(kind=Kind.NOTHING, reason=problem)
+    return replace(best, reason=await asyncio.to_thread(syscalls.missing) or "")
 
 
 async def _problem(sandbox: Sandbox) -> str | None:

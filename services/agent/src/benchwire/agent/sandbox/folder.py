@@ -42,6 +42,17 @@ def used_bytes(folder: Path) -> int:
     return total
 
 
+def had_by(folder: Path) -> int:
+    """The id that the directory was handed to the last time, or the group that it was made with. Raises OSError."""
+    return folder.stat().st_gid
+
+
+def take_back(folder: Path, uid: int) -> None:
+    """Closes the directory to ``uid``, which another one may have next; what is in it stays as it is. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        os.chown(folder, os.geteuid(), uid)
+
+
 def hand_over(folder: Path, uid: int) -> None:
     """Gives the directory and all in it to ``uid``, alone. Raises ``TooDeep`` and OSError.
 
@@ -50,9 +61,20 @@ def hand_over(folder: Path, uid: int) -> None:
     os.chown(folder, uid, uid)
     os.chmod(folder, 0o700)  # noqa: PTH101 - as the line before
     for inside, name, found in _walked(folder):
-        if found.st_uid != uid and (found.st_nlink == 1 or stat.S_ISDIR(found.st_mode)):
+        if found.st_uid != uid:
             with contextlib.suppress(FileNotFoundError):
-                os.chown(name, uid, uid, dir_fd=inside, follow_symlinks=False)
+                _give(inside, name, uid)
+
+
+def _give(inside: int, name: str, uid: int) -> None:
+    # Looked at when it is held: by its name, it could become another file's after the look.
+    held = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=inside)
+    try:
+        found = os.fstat(held)
+        if found.st_nlink == 1 or stat.S_ISDIR(found.st_mode):
+            os.chown(f"/proc/self/fd/{held}", uid, uid)
+    finally:
+        os.close(held)
 
 
 def _walked(folder: Path) -> Generator[tuple[int, str, os.stat_result], None, None]:

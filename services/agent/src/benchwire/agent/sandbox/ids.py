@@ -26,6 +26,8 @@ class _Lease:
         self.name = name
         self.users = 0
         self.handing = asyncio.Lock()
+        self.is_clear = False  # of processes that another one left
+        self.is_handed = False
 
 
 class Ids:
@@ -50,8 +52,8 @@ class Ids:
     async def leased(self, workdir: Path, *, ends: bool = False) -> AsyncGenerator[int | None, None]:
         """The id that the directory and all in it belong to meanwhile; None when this runner is not root.
 
-        Two that use one directory at a time have one id. With ``ends``, what is left of its processes ends with the last of them. Waits
-        while all ids are in use. Raises OSError.
+        Two that use one directory at a time have one id. With ``ends``, what else of its processes there is ends before the first of them
+        begins, and with the last of them. Waits while all ids are in use. Raises OSError.
         """
         if os.geteuid() != 0:
             yield None
@@ -60,40 +62,52 @@ class Ids:
         lease.users += 1
         try:
             async with lease.handing:
+                if ends and not lease.is_clear:  # a runner that was killed may have left some
+                    await asyncio.to_thread(end_all_of, lease.uid)
+                lease.is_clear = True
                 await asyncio.to_thread(_give, workdir, lease.uid)
+                lease.is_handed = True
             yield lease.uid
         finally:
             lease.users -= 1
-            if not lease.users:
-                del self._leases[workdir]
-                try:
+            await self._let_go(lease, workdir, ends=ends)
+
+    async def _let_go(self, lease: _Lease, workdir: Path, *, ends: bool) -> None:
+        """When nobody uses it any more. Whoever comes meanwhile waits, and then has the lease again."""
+        try:
+            async with lease.handing:
+                if not lease.users and self._leases.get(workdir) is lease:
                     if ends:
                         await asyncio.to_thread(end_all_of, lease.uid)
-                finally:
-                    lease.name.close()
+                    if lease.is_handed:  # where it could not be, that is the error to tell
+                        await asyncio.to_thread(folder.take_back, workdir, lease.uid)
+        finally:
+            if not lease.users and self._leases.get(workdir) is lease:
+                del self._leases[workdir]
+                lease.name.close()
 
     async def _lease(self, workdir: Path) -> _Lease:
-        owner = (await asyncio.to_thread(workdir.stat)).st_uid
+        latest = await asyncio.to_thread(folder.had_by, workdir)
         while True:
             if (lease := self._leases.get(workdir)) is not None:
                 return lease
-            if (lease := self._free(owner)) is not None:
+            if (lease := self._free(latest)) is not None:
                 self._leases[workdir] = lease
                 return lease
             await asyncio.sleep(LOOK_AGAIN_S)
 
-    def _free(self, owner: int) -> _Lease | None:
+    def _free(self, latest: int) -> _Lease | None:
         """The one that the directory had before, if it can be had: then nothing needs to be handed over."""
         count = len(self._ids)
         after = [self._ids[(self._next + step) % count] for step in range(count)]
-        for uid in [owner, *after] if owner in self._ids else after:
+        for uid in [latest, *after] if latest in self._ids else after:
             name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             try:
                 name.bind(f"\0benchwire-sandbox-id-{uid}")
             except OSError:
                 name.close()
                 continue
-            if uid != owner:
+            if uid != latest:
                 self._next = (uid - self._ids.start + 1) % count
             return _Lease(uid, name)
         return None

@@ -52,10 +52,13 @@ def remove(folder: Path) -> None:
     """Removes a work directory, whatever was made in it: folders may be closed, or lie deeper than Python can go. Raises OSError."""
     if not os.path.lexists(folder):
         return
+    if folder.is_symlink():  # put there by what ran; ``chmod`` would follow it
+        folder.unlink()
+        return
     try:
         shutil.rmtree(folder)
     except (OSError, RecursionError) as error:
         for tool in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
             subprocess.run([*tool, "--", str(folder)], check=False, capture_output=True)
-        if folder.exists():
+        if os.path.lexists(folder):
             raise OSError(f"{folder} cannot be removed: {error}") from error

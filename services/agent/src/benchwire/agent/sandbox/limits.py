@@ -3,6 +3,7 @@
 import msgspec
 
 OPEN_FILES = 512  # of each process
+SOCKETS = 1024  # of all together: each may hold a quarter of a MiB that counts as nobody's memory
 HARD_CPU_S = 2  # so much later the kernel ends what ``Watch`` should have ended
 
 

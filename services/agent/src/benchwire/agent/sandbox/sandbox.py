@@ -58,7 +58,7 @@ class _Fenced(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
-    """A way to run commands. ``reason`` says why it is not bubblewrap, when it isn't.
+    """A way to run commands. ``reason`` says why it is not bubblewrap, when it isn't, or what bubblewrap does without here.
 
     ``counts`` is whether the kernel counts the processes of each command by themselves, ``no_userns`` whether this bubblewrap can
     keep what runs inside from making namespaces.

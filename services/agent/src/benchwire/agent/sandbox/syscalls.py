@@ -1,6 +1,6 @@
 """What the kernel refuses inside, beyond what namespaces and limits hold: a seccomp filter, made by libseccomp where that is installed.
 
-Refused is what gives memory that belongs to no process (``memfd_create``, System V memory), what no namespace covers (a virtual
+Refused is what gives memory that belongs to no process (``memfd_create``, what System V shares), what no namespace covers (a virtual
 machine's socket to its host, keys, BPF), and what only whoever wants out needs (mounts, namespaces, io_uring).
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Generator
 from functools import cache
 
 REFUSED = (
-    "memfd_create", "memfd_secret", "shmget", "msgget", "add_key", "request_key", "keyctl", "bpf", "perf_event_open", "userfaultfd",
+    "memfd_create", "memfd_secret", "shmget", "msgget", "semget", "add_key", "request_key", "keyctl", "bpf", "perf_event_open", "userfaultfd",
     "fanotify_init", "io_uring_setup", "io_uring_enter", "io_uring_register", "mount", "umount2", "pivot_root", "fsopen", "fspick",
     "fsconfig", "fsmount", "open_tree", "move_mount", "mount_setattr", "unshare", "setns", "clone3", "open_by_handle_at",
     "process_vm_readv", "process_vm_writev", "ptrace", "pidfd_getfd", "quotactl", "swapon", "swapoff", "acct", "kexec_load",
@@ -28,6 +28,13 @@ _INT = 0xFFFFFFFF
 
 class _Compare(ctypes.Structure):
     _fields_ = (("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64))
+
+
+def missing() -> str | None:
+    """What to say where there is no filter; None where there is one. Raises OSError when libseccomp does not take it."""
+    return (
+        "no system call is refused: libseccomp is not installed (package libseccomp2)" if _program() is None else None
+    )
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGESIZE")
 
 _PSS = re.compile(rb"^Pss:\s+(\d+) kB", re.MULTILINE)
+_SENT = re.compile(rb"^scm_fds:\s+[1-9]", re.MULTILINE)  # Linux since 5.6
 _DELETED = re.compile(
     rb"^(?P<start>[0-9a-f]+)-(?P<end>[0-9a-f]+) \S+ \S+ (?P<device>\S+) (?P<inode>[1-9]\d*) +/(?!memfd:|SYSV|dev/zero).* \(deleted\)$",
     re.MULTILINE,
@@ -80,24 +81,47 @@ def proportional_bytes(pids: Sequence[int]) -> int:
     return total
 
 
-def hidden_bytes(pids: Sequence[int]) -> int:
-    """What these keep in files that have no name any more, by an open file or a mapping."""
+class Hidden(msgspec.Struct, frozen=True, kw_only=True):
+    """What processes keep that no directory shows: ``disk_bytes`` in files without a name, which are open or mapped.
+
+    ``sockets`` is how many they have, whose buffers are nobody's memory; ``has_sent`` whether one of them holds open files that were
+    sent to it and not taken yet, which can neither be seen nor counted.
+    """
+
+    disk_bytes: int
+    sockets: int
+    has_sent: bool
+
+
+def hidden(pids: Sequence[int]) -> Hidden:
+    """Of these together."""
     found: dict[tuple[int, int], int] = {}
+    sockets: set[int] = set()
+    has_sent = False
     for pid in pids:
-        for file in _open_files(pid):
+        for number, file in _open_files(pid):
             if stat.S_ISREG(file.st_mode) and not file.st_nlink:
                 found[file.st_dev, file.st_ino] = file.st_blocks * 512
+            elif stat.S_ISSOCK(file.st_mode):
+                sockets.add(file.st_ino)
+                has_sent = has_sent or _holds_files(pid, number)
     for pid in pids:
         for key, length in _mapped(pid):
             found[key] = max(found.get(key, 0), length)
-    return sum(found.values())
+    return Hidden(disk_bytes=sum(found.values()), sockets=len(sockets), has_sent=has_sent)
 
 
-def _open_files(pid: int) -> Iterator[os.stat_result]:
+def _open_files(pid: int) -> Iterator[tuple[str, os.stat_result]]:
     with contextlib.suppress(OSError):
         for number in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - as above
             with contextlib.suppress(OSError):
-                yield os.stat(f"/proc/{pid}/fd/{number}")  # noqa: PTH116 - as above
+                yield number, os.stat(f"/proc/{pid}/fd/{number}")  # noqa: PTH116 - as above
+
+
+def _holds_files(pid: int, number: str) -> bool:
+    with contextlib.suppress(OSError):
+        return _SENT.search(Path(f"/proc/{pid}/fdinfo/{number}").read_bytes()) is not None
+    return False
 
 
 def _mapped(pid: int) -> Iterator[tuple[tuple[int, int], int]]:

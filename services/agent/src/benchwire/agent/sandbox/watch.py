@@ -8,12 +8,13 @@ from pathlib import Path
 import msgspec
 
 from benchwire.agent.sandbox import folder, tree
-from benchwire.agent.sandbox.limits import Limits, size
+from benchwire.agent.sandbox.limits import SOCKETS, Limits, size
 
 FIRST_S = 0.03  # most compiler runs are over soon after
 EVERY_S = 0.1
 ROOM_BYTES = 1 << 20  # for a command in a directory that holds too much already
 DISK_SHARE = 0.05  # of the time goes at most into counting a large directory
+SENT_S = 1.0  # whoever sends open files to another process expects it to take them
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +83,7 @@ class Look:
         self._allowed_bytes = max(limits.disk_bytes, place.before_bytes + ROOM_BYTES)
         self._began = time.monotonic()
         self._next_count = 0.0
+        self._sent_since: float | None = None
 
     def __call__(self) -> str | None:
         """The sentence about the limit that is broken; None when none is."""
@@ -102,8 +104,14 @@ class Look:
     def at_disk(self, pids: Sequence[int] = ()) -> str | None:
         """As a whole look, at the disk alone; ``pids`` may hold files that have no name."""
         began = time.monotonic()
+        hidden = tree.hidden(pids)
+        if hidden.sockets > SOCKETS:
+            return f"it held more than {SOCKETS} sockets"
+        self._sent_since = (self._sent_since or began) if hidden.has_sent else None
+        if self._sent_since is not None and began - self._sent_since > SENT_S:
+            return f"it kept open files on their way between sockets, where nobody can count them, for more than {SENT_S:g} s"
         try:
-            held = sum(map(folder.used_bytes, self._place.disk)) + tree.hidden_bytes(pids)
+            held = sum(map(folder.used_bytes, self._place.disk)) + hidden.disk_bytes
         except folder.TooDeep:
             return f"it made folders in folders, more than {folder.MAX_DEPTH} deep, which do not stay"
         if pids:

@@ -35,21 +35,21 @@ class PushDocument(Input, frozen=True, kw_only=True):
     path: Annotated[str | None, Meta(description="the file of the session's directory")] = None
     text: str | None = None
     build: BuildId | None = None
-    tags: Annotated[list[str], Meta(description="letters, digits and hyphens")] = []
+    tags: Annotated[list[str], Meta(max_length=64, description="letters, digits and hyphens")] = []
 
 
 class SearchDocuments(Input, frozen=True, kw_only=True):
     """Searches the lab's documents by words in their text, name or description, and by tags (all of them). Without words: the newest."""
 
-    query: str = ""
-    tags: list[str] = []
+    query: Annotated[str, Meta(max_length=2000)] = ""
+    tags: Annotated[list[str], Meta(max_length=64)] = []
     limit: Annotated[int, Meta(ge=1, le=50)] = 10
 
 
 class ReadDocument(Input, frozen=True, kw_only=True):
     """Shows a part of a text document of the lab, from offset on (in characters)."""
 
-    document_id: str
+    document_id: Annotated[str, Meta(max_length=128)]
     offset: Annotated[int, Meta(ge=0)] = 0
     max_chars: Annotated[int, Meta(ge=1, le=MAX_READ_CHARS)] = 8000
 

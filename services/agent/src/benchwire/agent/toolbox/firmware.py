@@ -30,6 +30,7 @@ MAX_SIMULATION_S = 300.0
 MAX_OUTPUT_BYTES = 128 * 1024  # what is judged
 MAX_SHOWN_CHARS = 32 * 1024
 SHEET = "build.json"
+MAX_MADE_BYTES = 64 << 20  # of an image, or of an ELF file with all that it tells debuggers
 _SHEET_BYTES = 64 * 1024
 
 BuildId = Annotated[str, Meta(description="the id that build_firmware gave", pattern="^[0-9a-f]{64}$")]
@@ -50,7 +51,10 @@ class BuildFirmware(Input, frozen=True, kw_only=True):
 
     profile: Annotated[str, Meta(description="a board profile, such as stm32f405")]
     sources: Annotated[dict[str, str], Meta(description="files by name (main.c, ...), each with its text")] = {}
-    paths: Annotated[list[str], Meta(description="source files of the session's directory, used beside sources")] = []
+    paths: Annotated[
+        list[str],
+        Meta(max_length=compiler.MAX_FILES, description="source files of the session's directory, used beside sources"),
+    ] = []
 
 
 class SimulateFirmware(Input, frozen=True, kw_only=True):
@@ -113,7 +117,7 @@ class Firmware:
     async def simulate(self, asked: SimulateFirmware, _: str) -> str:
         """The tool simulate_firmware."""
         try:
-            assertions.check(asked.assertions)
+            await asyncio.to_thread(assertions.check, asked.assertions)
         except assertions.IllegalAssertion as error:
             raise ToolFailed(str(error)) from error
         sheet = await self.sheet(asked.build)
@@ -140,7 +144,10 @@ class Firmware:
             sheet = msgspec.json.decode(await blobs.get(build), type=Sheet)
             itself = Artifact(digest=build, size_bytes=size, name=SHEET)
             for one in (itself, sheet.image, sheet.elf):
-                await blobs.hold(one)
+                # Whoever can put a document can put a sheet.
+                size = (await blobs.hold(one)).info.size or 0
+                if size != one.size_bytes or size > MAX_MADE_BYTES:
+                    raise ToolFailed(f"{build} is no build; build_firmware gives the id of one")
         except BlobMissing as error:
             raise ToolFailed(f"the build {build} is not there any more; build it again") from error
         except msgspec.MsgspecError as error:
@@ -181,7 +188,9 @@ def _all_profiles() -> str:
 
 def _description(profile: Profile) -> str:
     headers = [profiles.ROOT / file for file in profile.support if file.endswith("/board.h")]
-    lacking = [f"This host cannot build for it, or simulate it: {one}" for one in profiles.missing(profile)]
+    unbuilt = profiles.missing_to_build(profile)
+    lacking = [f"This host cannot build for it: {one}" for one in unbuilt]
+    lacking += [f"This host cannot simulate it: {one}" for one in profiles.missing(profile) if one not in unbuilt]
     shown = [f"board.h:\n{header.read_text(encoding='utf-8').strip()}" for header in headers]
     return "\n\n".join(
         [f"{profile.title} ({profile.name}, {profile.architecture})", profile.notes_for_model.strip(), *lacking, *shown]

@@ -45,7 +45,9 @@ class FlashDevice(Input, frozen=True, kw_only=True):
     device: DeviceName
     host: Host = None
     build: BuildId | None = None
-    document_id: Annotated[str | None, Meta(description="a document that holds an image for this board")] = None
+    document_id: Annotated[
+        Annotated[str, Meta(max_length=128)] | None, Meta(description="a document that holds an image for this board")
+    ] = None
     timeout_s: Annotated[float, Meta(gt=0, le=MAX_WAIT_S, description="after which the job is cancelled")] = 180.0
 
 
@@ -78,7 +80,7 @@ class Flashing:
                     await self._request(asked, board, job_id)
                 else:
                     await self._serial.mark_boot(board.host, board.device, job_id)
-                job = await self._ended(board, job_id, asked.timeout_s)
+                job = await self._ended(job_id, asked.timeout_s)
         except asyncio.CancelledError:
             if self._place.ends:
                 await self._cancel(board, job_id, "its session no longer waits for it")
@@ -123,15 +125,12 @@ class Flashing:
             raise ToolFailed(str(error)) from error
         return _Image(artifact=told.artifact, profile=_flashed(board.profile), document_id=told.document.document_id)
 
-    async def _ended(self, board: Device, job_id: str, within_s: float) -> Job | None:
+    async def _ended(self, job_id: str, within_s: float) -> Job | None:
         async def over() -> Job | None:
             job = await self._place.lab.job(job_id)
             return job if job is not None and job.state in _OVER else None
 
-        self._place.work.flash_jobs[job_id] = board.host
-        job = await self._place.lab.until(over, within_s=within_s)
-        self._place.work.flash_jobs.pop(job_id, None)
-        return job
+        return await self._place.lab.until(over, within_s=within_s)
 
     async def _cancel(self, board: Device, job_id: str, reason: str) -> None:
         cancel = FlashCancelRequested(timestamp=datetime.now(UTC), host=board.host, job_id=job_id, reason=reason)

@@ -80,10 +80,11 @@ class Leases:
 
     async def _renewing(self) -> None:
         while True:
-            await asyncio.sleep(RENEW_S)
+            # At once, too: what is taken over was renewed last by whoever had the session before, and that is a while ago.
             for lease in await self.held():
                 with contextlib.suppress(LogUnavailable):  # then again, before it is over
                     await leases.renewed(self._place.lab, lease, for_s=LEASE_S)
+            await asyncio.sleep(RENEW_S)
 
     async def _give_all_back(self) -> None:
         known = {one.lease_id for one in await self._place.lab.leases(self._place.session_id)}

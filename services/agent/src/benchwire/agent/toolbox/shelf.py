@@ -20,7 +20,8 @@ class Bash(Input, frozen=True, kw_only=True):
 
     command: str
     timeout_s: Annotated[
-        float | None, Meta(description=f"after which the command is ended; at most {shell.MAX_TIMEOUT_S:g}")
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description=f"after which the command is ended; at most {shell.MAX_TIMEOUT_S:g}"),
     ] = None
 
 

@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from benchwire.agent.sandbox import INSIDE, Finished, Limits, Sandbox, SandboxUnavailable, python_paths
-from benchwire.agent.tools import platformio
+from benchwire.agent.tools import files, platformio
 from benchwire.boards import profile as profiles
 from benchwire.boards import uf2
 from benchwire.boards.profile import EspImage, Profile, Uf2Image
@@ -140,10 +140,18 @@ async def _make(blank: Build, profile: Profile, sources: Mapping[str, str], work
     )
     if compiled.returncode != 0:
         return linked
+    return await _packed(linked, profile, workdir, sandbox)
+
+
+async def _packed(linked: Build, profile: Profile, workdir: Path, sandbox: Sandbox) -> Build:
     packed = await _pack(profile, workdir, sandbox)
     if packed.returncode != 0:
         return replace(linked, diagnostics=_diagnostics(packed, workdir, "packing the image"))
-    image_bytes = (await asyncio.to_thread((workdir / IMAGE).stat)).st_size
+    try:  # what read hostile sources may have left a link to anything in their place
+        await asyncio.to_thread(files.size, workdir, ELF)
+        image_bytes = await asyncio.to_thread(files.size, workdir, IMAGE)
+    except files.FileRefused as error:
+        return replace(linked, diagnostics=f"the build left no image: {error}")
     if image_bytes > profile.flash.size_bytes:
         over = _over("flash", image_bytes, profile.flash.size_bytes)
         return replace(linked, flash_bytes=image_bytes, over_budget=over)
@@ -163,7 +171,10 @@ async def _make_project(
     )  # fmt: skip
     if made.image is None:
         return built
-    await asyncio.to_thread((workdir / IMAGE).write_bytes, made.image)
+    try:
+        await asyncio.to_thread(files.put, workdir, IMAGE, made.image)
+    except files.FileRefused as error:
+        return replace(built, diagnostics=f"the build left no room for its image: {error}")
     return replace(built, ok=True, flash_bytes=len(made.image), elf=workdir / platformio.ELF, image=workdir / IMAGE)
 
 
@@ -195,7 +206,7 @@ def _refusal(profile: Profile, sources: Mapping[str, str]) -> str | None:
         check(profile, sources)
     except IllegalSources as error:
         return str(error)
-    return "; ".join(str(one) for one in profiles.missing(profile)) or None
+    return "; ".join(str(one) for one in profiles.missing_to_build(profile)) or None
 
 
 def _lay_out(profile: Profile, sources: Mapping[str, str], workdir: Path) -> list[str]:

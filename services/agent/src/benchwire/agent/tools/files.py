@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 MAX_READ_BYTES = 128 * 1024
 MAX_WRITE_BYTES = 512 * 1024
+MAX_DEPTH = 100  # of folders in folders that are listed
 
 
 class FileRefused(ValueError):
@@ -62,23 +63,36 @@ def edit(root: Path, path: str, old: str, new: str, *, everywhere: bool = False)
         raise FileRefused(
             f"{path} holds that text {count} times; give more of what is around it, or replace it everywhere"
         )
+    grown = len(text) + count * (len(new) - len(old))
+    if grown > MAX_WRITE_BYTES:  # looked at before the text is made
+        raise FileRefused(f"{path} would have {grown} characters; {MAX_WRITE_BYTES} bytes is the most")
     write(root, path, text.replace(old, new))
     return count
 
 
 def listed(root: Path, *, most: int) -> list[tuple[str, int]]:
-    """The files below ``root`` by path, with their sizes, without links; ``most`` of them, and one more if there are more."""
+    """The files below ``root`` by path, with their sizes, without links; ``most`` of them, and one more if there are more.
+
+    What lies deeper than ``MAX_DEPTH`` is left out; what is no UTF-8 in a name is replaced.
+    """
     found: list[tuple[str, int]] = []
     for folder, folders, names, descriptor in os.fwalk(root, follow_symlinks=False):
-        folders.sort()
+        inside = Path(folder).relative_to(root)
+        folders[:] = sorted(folders) if len(inside.parts) < MAX_DEPTH else []
         for name in sorted(names):
             with contextlib.suppress(OSError):  # it is gone
                 info = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
                 if stat.S_ISREG(info.st_mode):
-                    found.append((str(Path(folder, name).relative_to(root)), info.st_size))
+                    found.append((os.fsencode(inside / name).decode(errors="replace"), info.st_size))
             if len(found) > most:
                 return found
     return found
+
+
+def size(root: Path, path: str) -> int:
+    """How many bytes a file has. Raises ``FileRefused`` and OSError."""
+    with _opened(root, path, os.O_RDONLY, make_folders=False) as file:
+        return os.fstat(file).st_size
 
 
 def put(root: Path, path: str, data: bytes, *, executable: bool = False) -> None:
@@ -120,6 +134,7 @@ def _kept(stack: contextlib.ExitStack, descriptor: int) -> int:
 def _parts(path: str) -> tuple[str, ...]:
     # A shell in the sandbox sees the directory as /sandbox; a model that looked around may say so.
     inside = PurePosixPath(path.removeprefix("/sandbox/"))
-    if inside.is_absolute() or ".." in inside.parts or not inside.parts or "\0" in path:
+    is_name = "\0" not in path and path == path.encode(errors="replace").decode()
+    if inside.is_absolute() or ".." in inside.parts or not inside.parts or not is_name:
         raise FileRefused(f"{path!r} is not inside the session's directory; use a relative path")
     return inside.parts

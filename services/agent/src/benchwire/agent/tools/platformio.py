@@ -5,7 +5,6 @@ are the host's, and only read.
 """
 
 import asyncio
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from benchwire.agent.sandbox import Finished, Limits, Sandbox, python_paths
+from benchwire.agent.tools import files
 from benchwire.boards import platformio
 from benchwire.boards.platformio import PlatformIO
 from benchwire.boards.profile import Profile
@@ -111,23 +111,17 @@ def _made(project: PlatformIO, finished: Finished, workdir: Path) -> Made:
     )
     if finished.returncode != 0 or over:
         return made
-    built = workdir / ELF.parent
     try:
-        files = {name: _plain(built / name) for name in project.pieces}
-    except OSError as error:
-        return msgspec.structs.replace(
-            made, lacks=f"PlatformIO has built no {Path(error.filename).name}: {error.strerror}"
-        )
-    return msgspec.structs.replace(made, image=project.image(files))
+        files.size(workdir, str(ELF))
+        pieces = {
+            name: files.whole(workdir, str(ELF.with_name(name)), max_bytes=LIMITS.file_bytes) for name in project.pieces
+        }
+        return msgspec.structs.replace(made, image=project.image(pieces))
+    except (files.FileRefused, platformio.PiecesOverlap, OSError) as error:
+        return msgspec.structs.replace(made, lacks=f"PlatformIO has built no image: {error}")
 
 
 def _wanted(printed: str) -> str | None:
     """What PlatformIO went to fetch, in a sentence."""
     names = ", ".join(dict.fromkeys(_INSTALLS.findall(printed)))
     return f"PlatformIO lacks {names}, and no build here has a network: run pio pkg install before" if names else None
-
-
-def _plain(path: Path) -> bytes:
-    """The bytes of a file that a build left: of a real one, because the build may have left a link to anything. Raises OSError."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-        return file.read()

@@ -11,6 +11,7 @@ from benchwire.agent.beside import beside
 from benchwire.agent.sandbox import Limits, Sandbox, SandboxUnavailable, Watch, collect, text
 from benchwire.events import child
 
+MAX_COMMAND_BYTES = 120 * 1024  # Linux takes 128 KiB in one argument
 MAX_OUTPUT_BYTES = 64 * 1024
 MAX_TIMEOUT_S = 600.0
 TAIL_S = 0.2  # a background process may keep the output open; what was printed until then is enough
@@ -48,6 +49,11 @@ async def run(command: str, *, workdir: Path, sandbox: Sandbox, timeout_s: float
     """
     if "\0" in command:
         raise CommandRefused("a command cannot hold a NUL character")
+    command = command.encode(errors="replace").decode()
+    if len(command.encode()) > MAX_COMMAND_BYTES:
+        raise CommandRefused(
+            f"a command has at most {MAX_COMMAND_BYTES} bytes: write a longer one to a file, and run that"
+        )
     # Both outputs in one, so that they stand in the order in which they were printed.
     argv = ["bash", "-c", f"exec 2>&1\n{command}"]
     printed = bytearray()

@@ -35,14 +35,14 @@ def main() -> None:
     """Prints what was found."""
     gc.disable()  # as mypy does for itself: it makes many objects, and is soon over
     module, tests, lines = map(Path, sys.argv[1:])
-    source = module.read_text()
+    source, testing = module.read_text("utf-8"), tests.read_text("utf-8")
     statements, missing = covered(module, json.loads(lines.read_text()))
     json.dump(
         {
             "statements": len(statements),
             "missing": missing,
-            "assertions": assertions(tests.read_text()),
-            "meddling": [*meddling(module.name, source), *meddling(tests.name, tests.read_text())],
+            "assertions": assertions(testing),
+            "meddling": [*meddling(module.name, source), *meddling(tests.name, testing)],
             "hollow": hollow(source),
             "lint": lint([module, tests]),
             "types": types(module, source),
@@ -88,7 +88,7 @@ def lint(files: list[Path]) -> list[dict[str, Any]]:
 
 def types(module: Path, source: str) -> list[dict[str, Any]]:
     """What mypy finds in the module; what it finds in others that the module imports is theirs."""
-    module.write_text(without_asking(source))
+    module.write_text(without_asking(source), "utf-8")
     told, problem, code = api.run(
         ["--strict", "--config-file=", "--cache-dir=/dev/null", "--no-site-packages", "--output=json", module.name]
     )

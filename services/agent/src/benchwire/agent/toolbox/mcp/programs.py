@@ -22,6 +22,9 @@ from benchwire.events import child
 Streams = tuple[Any, Any]  # what the SDK's client reads from, and writes to
 
 MAX_LINE_BYTES = 8 << 20
+# In a row: some programs greet on their output, but a flood would take all the time there is.
+MAX_NONSENSE_BYTES = 64 * 1024
+LINES_AT_ONCE = 256
 SAID_BYTES = 8192
 LAST_WORDS_S = 0.2  # its two outputs end at the same time, but are not heard so
 # Node reserves far more addresses than it uses, and starts a thread for each thing. Time ends with the session.
@@ -32,10 +35,14 @@ LIMITS = Limits(
 
 
 class Said:
-    """The last of what a program said on its standard error; ``watch`` knows which limit ended it, if one did."""
+    """What is known of a server beside its answers: the last that it said on its standard error, if it is a program.
+
+    ``watch`` knows which limit ended it, if one did; ``unheard`` why nobody listens to it any more, if that is so.
+    """
 
     def __init__(self) -> None:
         self.watch = Watch()
+        self.unheard: str | None = None
         self._kept = b""
 
     async def listen(self, process: Process) -> None:
@@ -44,8 +51,10 @@ class Said:
         while data := await process.stderr.read(1 << 16):
             self._kept = (self._kept + data)[-SAID_BYTES:]
 
-    def __str__(self) -> str:
-        return "; ".join(filter(None, [self.watch.broken, text(self._kept).strip()]))
+    @property
+    def words(self) -> str:
+        """As a text."""
+        return text(self._kept).strip()
 
 
 async def program(command: str, name: str, allowed: Sequence[str]) -> str:
@@ -79,32 +88,54 @@ async def spoken_with(
             say,
             to_say,
             beside(said.listen(process)) as listening,
-            beside(_hear(process, heard_in, listening)),
+            beside(_hear(process, heard_in, said, listening)),
             beside(_say(process, to_say)),
         ):
             yield heard, say
 
 
 async def _hear(
-    process: Process, heard: MemoryObjectSendStream[SessionMessage | Exception], listening: asyncio.Task[None]
+    process: Process,
+    heard: MemoryObjectSendStream[SessionMessage | Exception],
+    said: Said,
+    listening: asyncio.Task[None],
 ) -> None:
     """Passes on the program's messages; closes the stream with its output, so that whoever waits for an answer is told."""
-    assert process.stdout is not None, "spawn always makes pipes"
-    rest = bytearray()
-    async with heard:
-        while (piece := await process.stdout.read(1 << 16)) and len(rest) <= MAX_LINE_BYTES:
-            *lines, rest = (rest + piece).split(b"\n")
-            for line in lines:
-                if (message := _message(line)) is not None:
-                    try:
-                        await heard.send(message)
-                    except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-                        return
+    async with heard, contextlib.aclosing(_messages(process, said)) as messages:
+        async for message in messages:
+            try:
+                await heard.send(message)
+            except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+                return
         await asyncio.wait([listening], timeout=LAST_WORDS_S)
+
+
+async def _messages(process: Process, said: Said) -> AsyncGenerator[SessionMessage, None]:
+    """What it says, until its output ends, or it is not worth listening to any more."""
+    assert process.stdout is not None, "spawn always makes pipes"
+    rest, nonsense = bytearray(), 0
+    while piece := await process.stdout.read(1 << 16):
+        *lines, rest = (rest + piece).split(b"\n")
+        if len(rest) > MAX_LINE_BYTES:
+            said.unheard = f"it wrote a line of more than {MAX_LINE_BYTES} bytes"
+            return
+        for number, line in enumerate(lines):
+            if (message := _message(line)) is not None:
+                nonsense = 0
+                yield message
+                continue
+            nonsense += len(line) + 1
+            if nonsense > MAX_NONSENSE_BYTES:
+                said.unheard = f"it wrote {MAX_NONSENSE_BYTES} bytes that are no messages"
+                return
+            if number % LINES_AT_ONCE == 0:
+                await asyncio.sleep(0)  # others have something to do, too
 
 
 def _message(line: bytearray) -> SessionMessage | None:
     """What a line says; None when it is no message: some programs greet on their output."""
+    if not line.lstrip().startswith(b"{"):  # the parser takes its time to say so
+        return None
     try:
         return SessionMessage(jsonrpc_message_adapter.validate_json(bytes(line), by_name=False))
     except ValueError:

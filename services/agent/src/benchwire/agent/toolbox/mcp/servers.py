@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import json
+import logging
 import os
 import re
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -17,7 +19,7 @@ from mcp.types import CONNECTION_CLOSED
 from benchwire.agent.beside import beside
 from benchwire.agent.calls import Calls, Output, Tool
 from benchwire.agent.errors import GivenUp, ToolFailed
-from benchwire.agent.toolbox.mcp import addresses, programs, recipe
+from benchwire.agent.toolbox.mcp import addresses, answers, programs, recipe
 from benchwire.agent.toolbox.mcp.programs import Said, Streams
 from benchwire.agent.toolbox.mcp.recipe import Address, Program
 from benchwire.agent.toolbox.mcp.variables import Variables
@@ -25,13 +27,15 @@ from benchwire.agent.toolbox.place import Place
 
 MAX_TOOLS = 128
 MAX_PAGES = 20
-MAX_TEXT_CHARS = 64 * 1024
-MAX_IMAGE_CHARS = 512 * 1024  # in base64; an event has to stay under 1 MiB
 MAX_DESCRIPTION_CHARS = 8 * 1024
+MAX_SCHEMAS_CHARS = 1 << 20  # of all tools of a server together: each question to the model has them
 MAX_SAID_CHARS = 2000
 CLOSE_S = 1.0
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MAX_NAME_CHARS = 128
+
+log = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
@@ -46,8 +50,15 @@ async def opened(calls: Calls, place: Place) -> AsyncGenerator[list[Tool], None]
     async with contextlib.AsyncExitStack() as stack:
         for one in servers:
             await stack.enter_async_context(one.running())
+        stack.push_async_callback(_closed, servers)
         names: set[str] = set()
         yield [tool for one in servers for tool in await one.tools(calls, names)]
+
+
+async def _closed(servers: list["Server"]) -> None:
+    """Ends them side by side, in order if that is quick."""
+    if lives := [life for one in servers if (life := one.told_to_close()) is not None]:
+        await asyncio.wait(lives, timeout=CLOSE_S)
 
 
 async def _transport(
@@ -70,7 +81,7 @@ async def _transport(
                 key: variables.filled(value, f"mcp_servers.{name}.headers") for key, value in one.headers.items()
             }
             silent_s = max(settings.mcp_start_s, settings.mcp_timeout_s)
-            return addresses.spoken_with(url, headers=headers, timeout_s=silent_s), said
+            return addresses.spoken_with(url, said, headers=headers, timeout_s=silent_s), said
 
 
 class Server:
@@ -100,8 +111,11 @@ class Server:
         async with beside(self._live()) as life:
             self._life = life
             yield
-            self._closing.set()  # in order, if that is quick
-            await asyncio.wait([life], timeout=CLOSE_S)
+
+    def told_to_close(self) -> asyncio.Task[None] | None:
+        """Says that nobody needs it any more; what then ends by itself, if it ever was ready."""
+        self._closing.set()
+        return self._life if self._ready.is_set() else None
 
     async def tools(self, calls: Calls, names: set[str]) -> list[Tool]:
         """What it offers, under names that are not among ``names`` yet. Raises ``GivenUp`` when it does not start in time."""
@@ -120,9 +134,9 @@ class Server:
         async def call(given: dict[str, Any], _: str) -> Output:
             return await self._called(one.name, partial(theirs.call, given))
 
-        told = self._variables.hidden(one.description or one.title or one.name)[:MAX_DESCRIPTION_CHARS]
+        told = _CONTROL.sub(" ", self._variables.hidden(one.description or one.title or one.name))
         is_safe = one.annotations is not None and one.annotations.read_only_hint is True
-        return Tool(calls, name, told, one.input_schema, call, repeatable=is_safe)
+        return Tool(calls, name, told[:MAX_DESCRIPTION_CHARS], one.input_schema, call, repeatable=is_safe)
 
     async def _called(self, tool: str, call: Callable[[], Coroutine[Any, Any, Any]]) -> Output:
         within_s = self._settings.mcp_timeout_s
@@ -134,15 +148,15 @@ class Server:
                 raise ToolFailed(self._variables.hidden(f"the MCP server {self._name!r} gave no answer: {why}"))
             error = calling.exception()
             if error is None:
-                return self._shown(calling.result())
+                return answers.shown(calling.result(), self._variables.hidden)
         if isinstance(error, ToolError):
-            raise ToolFailed(_cut(self._variables.hidden(str(error))))
+            raise ToolFailed(answers.cut(self._variables.hidden(str(error))))
         if isinstance(error, mcp.MCPError) and error.code == CONNECTION_CLOSED:
             raise ToolFailed(
                 self._variables.hidden(f"the MCP server {self._name!r} gave no answer: it has ended{self._beside()}")
             )
         why = self._variables.hidden(str(error) or type(error).__name__)
-        raise ToolFailed(_cut(f"the MCP server {self._name!r} could not answer the call of {tool}: {why}"))
+        raise ToolFailed(answers.cut(f"the MCP server {self._name!r} could not answer the call of {tool}: {why}"))
 
     async def _first(self, one: asyncio.Task[Any], within_s: float) -> None:
         """Waits until ``one`` or the server ends, or time is up."""
@@ -156,37 +170,28 @@ class Server:
         try:
             client = mcp.Client(self._transport)
             async with client:
-                self._client, self._listed = client, await _listed(client)
+                # It would judge answers by the server's own schema, whose patterns can keep this whole runner busy for ever.
+                client.session.validate_tool_result = _taken_as_it_is  # type: ignore[method-assign]
+                self._client, self._listed = client, await self._offered(client)
                 self._ready.set()
                 await self._closing.wait()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told where somebody waits
             self._problem = f"{_innermost(error)}{self._beside()}"
 
+    async def _offered(self, client: mcp.Client) -> list[mcp.Tool]:
+        """Its tools. Raises ``ToolFailed`` when they are more than can be told to a model."""
+        listed, is_all = await _listed(client)
+        if not is_all:
+            log.warning("the MCP server %s offers more than %s tools; the rest is left out", self._name, len(listed))
+        if sum(len(json.dumps(one.input_schema)) for one in listed) > MAX_SCHEMAS_CHARS:
+            raise ToolFailed(f"what its tools take is described in more than {MAX_SCHEMAS_CHARS} characters")
+        return listed
+
     def _beside(self) -> str:
-        """The last of what it said beside its answers; cut when what must not be seen is out of it, so that no half of that stays."""
-        said = self._variables.hidden(str(self._said))[-MAX_SAID_CHARS:]
-        return f"; it said: {said}" if said else ""
-
-    def _shown(self, result: Any) -> Output:
-        """What a tool answered, within bounds and without secrets: a text if it is nothing else."""
-        if isinstance(result, str):
-            return _cut(self._variables.hidden(result))
-        blocks = [self._block(dict(one)) for one in result]
-        if all(one["type"] == "text" for one in blocks):
-            return _cut("\n".join(one["text"] for one in blocks))
-        return blocks
-
-    def _block(self, block: dict[str, Any]) -> dict[str, Any]:
-        if block.get("type") == "text":
-            return {"type": "text", "text": _cut(self._variables.hidden(str(block["text"])))}
-        source = dict(block.get("source") or {})
-        data = str(source.get("data", ""))
-        if source.get("type") == "text":
-            return {"type": "text", "text": _cut(self._variables.hidden(data))}
-        if len(data) > MAX_IMAGE_CHARS:
-            instead = f"[{block.get('type')} of {len(data) * 3 // 4} bytes, which is too large to be shown]"
-            return {"type": "text", "text": instead}
-        return {"type": block["type"], "source": source}
+        """What is known of it beside its answers; cut when what must not be seen is out of it, so that no half of that stays."""
+        words = self._variables.hidden(self._said.words)[-MAX_SAID_CHARS:]
+        told = [self._said.watch.broken, self._said.unheard, f"it said: {words}" if words else None]
+        return "".join(f"; {one}" for one in told if one)
 
 
 def _name(server: str, tool: str, names: set[str]) -> str:
@@ -195,12 +200,17 @@ def _name(server: str, tool: str, names: set[str]) -> str:
     number = 1
     while name in names:
         number += 1
-        name = f"{plain[: _MAX_NAME_CHARS - 4]}_{number}"
+        name = f"{plain[: _MAX_NAME_CHARS - 5]}_{number}"
     names.add(name)
     return name
 
 
-async def _listed(client: mcp.Client) -> list[mcp.Tool]:
+async def _taken_as_it_is(name: str, result: object) -> None:
+    """Instead of the SDK's judgement of an answer."""
+
+
+async def _listed(client: mcp.Client) -> tuple[list[mcp.Tool], bool]:
+    """The first of its tools, and whether these are all."""
     tools: list[mcp.Tool] = []
     cursor: str | None = None
     for _ in range(MAX_PAGES):
@@ -209,12 +219,7 @@ async def _listed(client: mcp.Client) -> list[mcp.Tool]:
         cursor = page.next_cursor
         if cursor is None or len(tools) >= MAX_TOOLS:
             break
-    return tools[:MAX_TOOLS]
-
-
-def _cut(text: str) -> str:
-    left_out = len(text) - MAX_TEXT_CHARS
-    return text if left_out <= 0 else f"{text[:MAX_TEXT_CHARS]}\n[{left_out} more characters are not shown]"
+    return tools[:MAX_TOOLS], cursor is None and len(tools) <= MAX_TOOLS
 
 
 def _innermost(error: BaseException) -> str:
