@@ -15,8 +15,11 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from benchwire.deploy import lab_file
+from benchwire.deploy.app import app
 from benchwire.events import child
 
 pytestmark = pytest.mark.timeout(180)
@@ -112,11 +115,19 @@ def until(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.1)
 
 
-def benchwire(environment: dict[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        child.dying_with_owner([*_BENCHWIRE, *map(str, arguments)]), env=environment, capture_output=True, text=True,
-        timeout=_WITHIN_S, check=False,
-    )  # fmt: skip
+def benchwire(environment: dict[str, str], *arguments: str | Path) -> Result:
+    """A command that ends by itself, in this process: the start of one of its own would cost more than all that it does."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [*os.environ]:
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        try:
+            return CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def begun(environment: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
@@ -147,7 +158,7 @@ def test_a_session_is_started_approved_read_and_goes_on(told: dict[str, str]) ->
         until(waits(told, "hello"), "the question")
         assert "write_file path=note.txt" in benchwire(told, "session", "approvals").stdout
         approved = benchwire(told, "session", "approve", "hello")
-        assert (approved.returncode, approved.stderr) == (0, "write_file is approved\n")
+        assert (approved.exit_code, approved.stderr) == (0, "write_file is approved\n")
         out, errors = started.communicate(timeout=_WITHIN_S)
     finally:
         started.kill()
@@ -159,7 +170,7 @@ def test_a_session_is_started_approved_read_and_goes_on(told: dict[str, str]) ->
     assert benchwire(told, "session", "approve", "hello").stderr.endswith("no call of hello waits for a person\n")
 
     said = benchwire(told, "session", "say", "hello", "and now", "--follow")
-    assert (said.returncode, said.stderr) == (0, "hello had ended, and goes on with it\n")
+    assert (said.exit_code, said.stderr) == (0, "hello had ended, and goes on with it\n")
     assert "    And now it is over." in said.stdout
     assert "It is written down" not in said.stdout
     events = [json.loads(line) for line in benchwire(told, "session", "show", "hello", "--json").stdout.splitlines()]
@@ -169,9 +180,9 @@ def test_a_session_is_started_approved_read_and_goes_on(told: dict[str, str]) ->
 def test_a_call_that_is_denied_does_not_run_and_the_model_is_told_why(told: dict[str, str]) -> None:
     name = benchwire(told, "session", "start", "try it", "--ask-before", "bash").stdout.strip()
     until(waits(told, name), "the question")
-    assert benchwire(told, "session", "deny", name, "--reason", "not here").returncode == 0
+    assert benchwire(told, "session", "deny", name, "--reason", "not here").exit_code == 0
     shown = benchwire(told, "session", "show", name, "--follow")
-    assert shown.returncode == 0
+    assert shown.exit_code == 0
     assert "bash failed" in shown.stdout
     assert "not here" in shown.stdout
     assert "    Then I will not." in shown.stdout
@@ -182,7 +193,7 @@ def test_a_stop_ends_a_session_and_who_follows_it_ends_with_143(told: dict[str, 
     until(runs(told, name), "the session to run")
     follower = begun(told, "session", "show", name, "--follow")
     try:
-        assert benchwire(told, "session", "stop", name).returncode == 0
+        assert benchwire(told, "session", "stop", name).exit_code == 0
         out, errors = follower.communicate(timeout=_WITHIN_S)
     finally:
         follower.kill()
@@ -209,12 +220,12 @@ def test_who_started_a_session_and_leaves_stops_it_and_who_only_looks_does_not(t
             looker.kill()
     assert owner.returncode == 130
     assert "left: Session stopped successfully" in errors
-    assert benchwire(told, "session", "show", "left", "--follow").returncode == 143
+    assert benchwire(told, "session", "show", "left", "--follow").exit_code == 143
 
 
 def test_a_budget_ends_a_session_and_the_command_with_the_reason(told: dict[str, str]) -> None:
     done = benchwire(told, "session", "start", "say hello", "--budget-tokens", "1", "--follow")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "failed (budget_tokens)" in done.stdout
 
 
@@ -222,7 +233,7 @@ def test_a_program_is_made_with_its_tests_and_its_files_are_kept(told: dict[str,
     done = benchwire(
         told, "task", "run", "--code", "an e-mail validator", "--quality", "0.5", "--out", tmp_path / "made"
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.exit_code == 0, done.stdout + done.stderr
     assert "planned: validator.py" in done.stdout
     assert "validator.py: tested: failed" in done.stdout
     assert "validator.py: tested: passed, 1 of 1 tests pass, quality" in done.stdout
@@ -232,7 +243,7 @@ def test_a_program_is_made_with_its_tests_and_its_files_are_kept(told: dict[str,
     assert task_id in benchwire(told, "task", "list").stdout
     watched = benchwire(told, "task", "watch", task_id, "--json")
     frames = [json.loads(line) for line in watched.stdout.splitlines()]
-    assert (watched.returncode, frames[0]["type"], frames[-1]["status"]) == (0, "TASK_STARTED", "completed")
+    assert (watched.exit_code, frames[0]["type"], frames[-1]["status"]) == (0, "TASK_STARTED", "completed")
 
 
 def test_firmware_is_made_for_the_node_that_a_file_describes(told: dict[str, str], tmp_path: Path) -> None:
@@ -241,7 +252,7 @@ def test_firmware_is_made_for_the_node_that_a_file_describes(told: dict[str, str
         'node_id = "counter"\nboard = "stm32f405"\ndescription = "Count to five."\n[[assertions]]\nname = "ok"\npattern = "SELFTEST PASS"\n'
     )
     done = benchwire(told, "task", "run", "--node", node, "--out", tmp_path / "made", "--timeout", "80")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.exit_code == 0, done.stdout + done.stderr
     assert "counter: built: flash" in done.stdout
     assert "1 of 1 assertions hold" in done.stdout
     assert "SELFTEST PASS" in (tmp_path / "made" / "counter" / "main.c").read_text()
@@ -251,11 +262,11 @@ def test_a_task_that_somebody_cancels_ends_its_watcher_with_143(told: dict[str, 
     started = benchwire(told, "task", "run", "slowly", "--board", "lm3s6965", "--no-wait")
     task_id = started.stdout.strip()
     guided = benchwire(told, "task", "guide", task_id, "use the second timer")
-    assert guided.returncode == 0, guided.stderr
+    assert guided.exit_code == 0, guided.stderr
     watcher = begun(told, "task", "watch", task_id)
     try:
         cancelled = benchwire(told, "task", "cancel", task_id)
-        assert (cancelled.returncode, cancelled.stderr) == (0, "")
+        assert (cancelled.exit_code, cancelled.stderr) == (0, "")
         out, errors = watcher.communicate(timeout=_WITHIN_S)
     finally:
         watcher.kill()
@@ -272,14 +283,14 @@ def test_what_makes_no_sense_is_refused_with_a_sentence(told: dict[str, str]) ->
         (["session", "record", "nobody"], "nobody"),
     ):
         done = benchwire(told, *arguments)
-        assert done.returncode in (1, 2)
+        assert done.exit_code in (1, 2)
         assert sentence in done.stderr
         assert done.stderr.count("\n") == 1
 
 
-def test_a_session_and_a_task_are_recorded_and_played_again_and_what_is_different_is_shown(
-    told: dict[str, str], tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def tapes(told: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the cassette of a session that was approved, and went on when it had ended."""
     lab = lab_file.read(Path(told["BENCHWIRE_DATA"]))
     assert lab is not None
     agent = {"name": "careful", "system_prompt": "You are careful.", "ask_before": ["bash"]}
@@ -287,16 +298,31 @@ def test_a_session_and_a_task_are_recorded_and_played_again_and_what_is_differen
     name = benchwire(told, "session", "start", "say hello", "--agent", "careful").stdout.strip()
     until(waits(told, name), "the question")
     benchwire(told, "session", "approve", name)
-    assert benchwire(told, "session", "show", name, "--follow").returncode == 0
+    assert benchwire(told, "session", "show", name, "--follow").exit_code == 0
     benchwire(told, "session", "say", name, "and now", "--follow")
-    tape = tmp_path / "tape.json"
-    recorded = benchwire(told, "session", "record", name, "-o", tape)
-    assert recorded.returncode == 0, recorded.stderr
+    folder = tmp_path_factory.mktemp("tapes")
+    recorded = benchwire(told, "session", "record", name, "-o", folder / "session.json")
+    assert recorded.exit_code == 0, recorded.stderr
     assert "1 conversation, 3 answers, 2 results" in recorded.stderr
-    assert json.loads(tape.read_text())["request"]["agent"]["system_prompt"] == "You are careful."
-    tape.write_text(tape.read_text().replace('"one\\ntwo', '"one\\nthree'))
+    return folder
+
+
+def test_a_session_is_recorded_with_its_recipe_and_what_people_said(tapes: Path) -> None:
+    tape = json.loads((tapes / "session.json").read_text())
+    assert tape["request"]["agent"]["system_prompt"] == "You are careful."
+    assert [one["text"] for one in tape["request"]["said"]] == ["and now"]
+    assert [one["approved"] for one in tape["request"]["decisions"]] == [True]
+    assert len(tape["conversation"][0]["turn"]) == 3
+
+
+@pytest.mark.long  # two labs more; what is compared, and how, is shown by the unit tests of recording
+def test_a_session_and_a_task_are_played_again_and_what_is_different_is_shown(
+    told: dict[str, str], tapes: Path, tmp_path: Path
+) -> None:
+    tape = tmp_path / "tape.json"
+    tape.write_text((tapes / "session.json").read_text().replace('"one\\ntwo', '"one\\nthree'))
     task = benchwire(told, "task", "run", "--code", "an e-mail validator", "--quality", "0.5").stdout.split()[0]
-    assert benchwire(told, "session", "record", task, "-o", tmp_path / "task.json").returncode == 0
+    assert benchwire(told, "session", "record", task, "-o", tmp_path / "task.json").exit_code == 0
 
     elsewhere = {name: value for name, value in told.items() if name != "BENCHWIRE_DATA"}
     players = [begun(elsewhere, "session", "replay", str(tmp_path / file)) for file in ("tape.json", "task.json")]

@@ -90,9 +90,10 @@ async def test_a_session_is_asked_for_with_a_budget_and_tools_that_wait(client: 
         ({"budget": {"max_wall_s": 1e12}}, "max_wall_s"),
         ({"budget": {"max_tonkens": 1}}, "max_tonkens"),
         ({"ask_before": ["rm -rf"]}, "ask_before"),
+        ({"prompt": " \n"}, "prompt"),
     ],
 )
-async def test_a_budget_or_tool_that_cannot_be_meant_is_refused(
+async def test_a_session_that_could_never_run_is_refused(
     client: httpx.AsyncClient, more: dict[str, Any], word: str
 ) -> None:
     body = {"session_id": "s", "session_name": "S", "prompt": "Blink.", **more}
@@ -111,6 +112,7 @@ async def test_a_message_to_a_session_that_runs_waits_for_its_next_turn(client: 
         assert answer.json() == {"ok": True, "session_id": "s", "message_id": "m-1", "status": "queued"}
     said = [one for one in await facts(log) if isinstance(one, MessageRequested)]
     assert [(one.message_id, one.text, one.by) for one in said] == [("m-1", "Use TIM3.", "ada")]
+    refused(await client.post("/sessions/s/messages", json={"text": " \n"}), 400, "text", "blank")
     made = (await client.post("/sessions/s/messages", json={"text": "And hurry."})).json()["message_id"]
     assert made not in ("", "m-1")
     events = (await client.get("/sessions/s/events", params={"event_type": "message_requested"})).json()["events"]
@@ -236,7 +238,7 @@ async def test_a_call_that_no_longer_waits_cannot_be_decided(client: httpx.Async
     refused(await client.post("/sessions/s/approvals/toolu_1", json={"approve": True}), 404, "toolu_1")
     refused(await client.post("/sessions/s/approvals/toolu_1", json={}), 400, "approve")
     refused(await client.get("/sessions/nobody/approvals"), 404)
-    refused(await client.get("/approvals", params={"state": "asleep"}), 400)
+    refused(await client.get("/approvals", params={"state": "asleep"}), 400, "state: it must be", "waiting")
     await ask(log, "late", expires_in_s=-1.0)
     await ask(log, "unheard")
     decided = ToolDecided(

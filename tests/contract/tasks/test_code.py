@@ -200,6 +200,16 @@ async def test_guidance_is_written_down_for_the_next_generation(client: httpx.As
     *_, guided = [one.event async for one in log.read([f"bench.task.{task_id}.>"])]
     assert isinstance(guided, TaskGuided)
     assert (guided.guidance, guided.node_id) == ("use sum()", "adder.py")
+    refused(await client.post(f"/tasks/{task_id}/intervene", json={"guidance": " \n"}), 400, "guidance", "blank")
+    plan = [NodeSpec(node_id="adder.py")]
+    await log.append(TaskPlanned(timestamp=datetime.now(UTC), task_id=task_id, nodes=plan, estimated_iterations=1))
+
+    async def is_planned() -> bool:
+        return bool((await client.get(f"/tasks/{task_id}")).json()["total_modules"] == 1)
+
+    await eventually(is_planned, what="the plan to be shown")
+    nobody = await client.post(f"/tasks/{task_id}/intervene", json={"guidance": "g", "node_id": "x.py"})
+    refused(nobody, 400, "node_id", "x.py", "adder.py")
 
 
 async def test_a_task_is_cancelled_by_its_runner_or_at_once(client: httpx.AsyncClient, log: Log) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,14 +13,16 @@ import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
+from benchwire.events import nats_server
 from benchwire.events.asks import BoardAbility, BoardsListed, DesignSystem, Refused, SystemDesigned
 from benchwire.events.bus import Bus
-from benchwire.events.device import DeviceAttached
+from benchwire.events.device import DeviceAttached, DeviceDetached
 from benchwire.events.event import Artifact
 from benchwire.events.log import Log
 from benchwire.events.task import (
     Assertion,
     AssertionResult,
+    NodeAssigned,
     NodeCompiled,
     NodeFailed,
     NodeGenerated,
@@ -36,7 +39,9 @@ from benchwire.events.task import (
     UartLink,
 )
 from benchwire.events.testing.eventually import eventually
-from benchwire.web.testing import refused
+from benchwire.observability.main import observe
+from benchwire.observability.settings import Settings
+from benchwire.web.testing import refused, running
 
 COUNTS = {"name": "counts", "pattern": "count 2", "required": True}
 BUILD: dict[str, Any] = {
@@ -189,6 +194,9 @@ async def test_plain_words_become_a_system_that_can_be_built(client: httpx.Async
         refused(await client.post("/api/design/parse", json={"prompt": "busy"}), 503, "16 designs")
         refused(await client.post("/api/design/parse", json={"prompt": "p", "board_id": "toaster"}), 400, "board_id")
         refused(await client.post("/api/design/parse", json={}), 400, "prompt")
+        refused(
+            await client.post("/api/design/parse", json={"prompt": "p", "answers": ["a" * 2_000_000]}), 413, "fewer"
+        )
     system = answer.json()
     (node,) = system["nodes"]
     assert {name: node[name] for name in ("node_id", "description", "board_type")} == {
@@ -251,6 +259,24 @@ async def test_each_state_of_a_node_and_each_iteration_is_shown(client: httpx.As
     lost = await built(client)
     await wrote(log, lost, TaskFailed, reason="its runner is gone")
     await node_in(client, lost, "skipped")
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"description": " ", "nodes": []}, "description: "),
+        ({"board_id": "toaster"}, "board_id: "),
+        ({"nodes": [{"node_id": "a", "board_type": "toaster"}]}, "nodes[0].board_type: "),
+        ({"settings": {"max_iterations": 0}}, "settings.max_iterations: "),
+        ({"settings": {"simulation_timeout_seconds": 0}}, "settings.simulation_timeout_seconds: "),
+    ],
+)
+async def test_what_is_wrong_with_a_build_is_told_in_its_own_words(
+    client: httpx.AsyncClient, more: dict[str, Any], field: str
+) -> None:
+    answer = await client.post("/api/build/start", json={**BUILD, **more})
+    refused(answer, 400)
+    assert answer.json()["detail"].startswith(field)
 
 
 async def test_a_build_is_stopped(client: httpx.AsyncClient) -> None:
@@ -372,6 +398,9 @@ async def test_what_was_given_to_a_node_is_what_is_flashed(client: httpx.AsyncCl
         refused(await client.post(f"{assign}/nothing"), 404, "nothing")
         refused(await client.post(f"{assign}/stm-2", json={"node_id": "x"}), 400, "counter")
         refused(await client.post("/api/deploy/build-0/assign/stm-2"), 404, "build-0")
+        body = {"kind": "code", "prompt": "p", "nodes": [{"node_id": "a.py"}]}
+        code = (await client.post("/tasks", json=body)).json()["task_id"]
+        refused(await client.post(f"/api/deploy/{code}/assign/stm-2"), 400, "a.py", "module of code")
         assert (await client.post(f"{assign}/stm-2")).status_code == 200
         one = (await client.post("/api/deploy/flash", json={"session_id": build_id, "node_id": "counter"})).json()
         assert (one["deviceId"], one["host"]) == ("stm-2", "lab-1")
@@ -389,6 +418,91 @@ async def test_a_node_may_name_the_board_that_it_is_for(client: httpx.AsyncClien
             refused(
                 await client.post("/tasks", json={"nodes": [{**node, "device": device}]}), 400, "nodes[0].device", word
             )
+
+
+async def test_what_board_a_node_is_for_outlives_the_service_and_is_the_same_at_every_door(
+    nats: nats_server.Server, client: httpx.AsyncClient, log: Log, tmp_path: Path
+) -> None:
+    async with two_boards(log, client):
+        build_id = await built(client, nodes=[*BUILD["nodes"], {"node_id": "echo", "description": "echoes"}])
+        path = f"/api/deploy/{build_id}/assign"
+        assert (await client.post(f"{path}/stm-2", json={"node_id": "counter"})).status_code == 200
+        other = Settings(nats_url=nats.url, data=tmp_path / "other", observability_port=0)
+        async with (
+            running(lambda ready: observe(other, on_ready=ready)) as port,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20.0) as second,
+        ):
+            counter, echo = (await second.get(f"/api/build/{build_id}/status")).json()["nodes"]
+            assert (counter["assigned_to"]["device_id"], echo["assigned_to"]) == ("stm-2", None)
+            wishes = [
+                door.post(f"{path}/stm-1", json={"node_id": node})
+                for door, node in ((client, "counter"), (second, "echo"))
+            ]
+            answers = await asyncio.gather(*wishes)
+            assert sorted(one.status_code for one in answers) == [200, 409]
+            (won,) = [one.json() for one in answers if one.status_code == 200]
+            (lost,) = [one for one in answers if one.status_code == 409]
+            assert "stm-1" in [one["device_id"] for one in won["assignments"]]
+            refused(lost, 409, "stm-1 on lab-1", build_id, "take it back")
+            assert (await second.delete(f"{path}/stm-1")).status_code == 200
+            refused(await client.delete(f"{path}/stm-1"), 404, "stm-1")
+    events = [one.event async for one in log.read([f"bench.task.{build_id}.node_assigned"])]
+    places = [(one.host, one.device) for one in events if isinstance(one, NodeAssigned)]
+    assert places == [("lab-1", "stm-2"), ("lab-1", "stm-1"), (None, None)]
+
+
+async def test_a_board_stays_a_nodes_while_it_is_unplugged_and_can_be_taken_back(
+    client: httpx.AsyncClient, log: Log
+) -> None:
+    async with two_boards(log, client):
+        build_id = await built(client)
+        path = f"/api/deploy/{build_id}/assign/stm-2"
+        for _ in range(2):  # the same again changes nothing
+            assert (await client.post(path)).status_code == 200
+        await log.append(DeviceDetached(timestamp=now(), host="lab-1", device="stm-2"))
+
+        async def assigned_to() -> dict[str, Any] | None:
+            (node,) = (await client.get(f"/api/build/{build_id}/status")).json()["nodes"]
+            found: dict[str, Any] = node["assigned_to"]
+            return found if found["port"] is None else None
+
+        found = await eventually(assigned_to, what="the board to be gone")
+        assert found == {"device_id": "stm-2", "host": "lab-1", "port": None}
+        assert (await client.delete(path)).json()["assignments"] == []
+    assert len([one async for one in log.read([f"bench.task.{build_id}.node_assigned"])]) == 2
+
+
+async def test_what_a_task_asked_for_counts_until_somebody_says_otherwise(client: httpx.AsyncClient, log: Log) -> None:
+    image = Artifact(digest="0" * 64, size_bytes=8, name="a.bin")
+    async with two_boards(log, client):
+        node = {
+            "node_id": "a",
+            "board": "stm32f405",
+            "description": "d",
+            "device": "stm-1",
+            "labels": {"camera": "yes"},
+        }
+        task_id = (await client.post("/tasks", json={"nodes": [node]})).json()["task_id"]
+        (spec,) = (await asked(log, task_id)).nodes
+        await wrote(log, task_id, TaskPlanned, nodes=[spec], estimated_iterations=1)
+        await wrote(log, task_id, NodeImageStored, node_id="a", iteration=1, image=image, elf=image)
+        await wrote(log, task_id, NodeSucceeded, node_id="a", iterations=1)
+        await node_in(client, task_id, "success")
+
+        async def flashed() -> str:
+            body = {"task_id": task_id, "node_id": "a"}
+            device: str = (await client.post("/api/deploy/flash", json=body)).json()["deviceId"]
+            return device
+
+        assert await flashed() == "stm-1"
+        assert (await client.post(f"/api/deploy/{task_id}/assign/stm-2")).status_code == 200
+        await wrote(log, task_id, TaskPlanned, nodes=[spec], estimated_iterations=1)  # by whoever takes it over
+        assert await flashed() == "stm-2"
+        assert (await client.delete(f"/api/deploy/{task_id}/assign/stm-2")).status_code == 200
+        nowhere = await client.post("/api/deploy/flash", json={"task_id": task_id, "node_id": "a"})
+        refused(nowhere, 409, "camera")  # any board, but one that is as the task asked for it
+        said = (await client.get(f"/tasks/{task_id}/logs")).json()["logs"]
+        assert any("a: is for stm-2 on lab-1 from now on" in one["line"] for one in said)
 
 
 async def test_firmware_without_nodes_is_planned_by_a_runner(client: httpx.AsyncClient, log: Log) -> None:

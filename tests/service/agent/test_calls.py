@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from anthropic.lib.tools import ToolError
 
-from benchwire.agent import conversation
-from benchwire.agent.calls import Calls, Do, Rules, Tool
 from benchwire.agent.claim import Desk
-from benchwire.agent.conversation import Use, uses_of
 from benchwire.agent.errors import ClaimLost, ToolFailed
-from benchwire.agent.transcript import Transcript
+from benchwire.agent.sessions import conversation
+from benchwire.agent.sessions.calls import Calls, Do, Rules, Tool
+from benchwire.agent.sessions.conversation import Use, uses_of
+from benchwire.agent.sessions.transcript import Transcript
 from benchwire.agent.work import Work
 from benchwire.events.bus import Bus
 from benchwire.events.event import Event

@@ -129,7 +129,7 @@ async def test_an_answer_that_always_breaks_off_ends_the_session(
 async def test_thoughts_without_end_are_broken_off(
     runner: Run, replies: Any, ended: Ended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchwire.agent.model.MAX_ANSWER_CHARS", 1000)
+    monkeypatch.setattr("benchwire.agent.model.model.MAX_ANSWER_CHARS", 1000)
     block = {"type": "thinking", "thinking": "", "signature": ""}
     thinks = replies.event("content_block_start", index=0, content_block=block) + 11 * replies.event(
         "content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "x" * 100}

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 from anthropic import AsyncAnthropic
 
-from benchwire.agent import model as models
 from benchwire.agent.errors import ModelFailed
-from benchwire.agent.model import Model
+from benchwire.agent.model import model as models
+from benchwire.agent.model.model import Model
 
 START = (
     'event: message_start\ndata: {"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"x",'

@@ -11,8 +11,8 @@ from anthropic import AsyncAnthropic
 from msgspec import Struct
 
 from benchwire.agent.errors import ModelFailed
-from benchwire.agent.model import Model
-from benchwire.agent.structured import Parsed
+from benchwire.agent.model.model import Model
+from benchwire.agent.model.structured import Parsed
 
 
 class Module(Struct):

@@ -8,7 +8,7 @@ import pytest
 from benchwire.agent.firmware import design
 from benchwire.agent.firmware.design import DesignedSystem, NotDesigned
 from benchwire.agent.firmware.plan import CannotPlan
-from benchwire.agent.structured import schema_of
+from benchwire.agent.model.structured import schema_of
 from benchwire.boards import profile as profiles
 from benchwire.events.task import Assertion, UartLink
 

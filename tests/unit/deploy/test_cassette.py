@@ -141,3 +141,23 @@ def test_recorded_blocks_and_usage_are_sent_as_they_were() -> None:
     sent = wire.message(request("x"), answer)
     assert (sent["content"], sent["stop_reason"]) == (content, "tool_use")
     assert (sent["usage"]["input_tokens"], sent["usage"]["cache_read_input_tokens"]) == (7, 5)
+
+
+@pytest.mark.parametrize(("version", "said"), [(2, "too old"), (0, "version 1 is played")])
+def test_a_cassette_of_another_version_says_so_before_anything_in_it_is_read(
+    tmp_path: Path, version: int, said: str
+) -> None:
+    file = tmp_path / "other.json"
+    file.write_text(json.dumps({"cassette": version, "reels": [], "conversation": [{"of": "another shape"}]}))
+    with pytest.raises(CassetteError, match=f"version {version}.*{said}"):
+        cassette.load(file)
+
+
+def test_a_file_larger_than_any_cassette_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cassette, "MAX_BYTES", 1024 * 1024)
+    file = tmp_path / "disk.json"
+    file.write_bytes(b" " * (1024 * 1024 + 1))
+    with pytest.raises(CassetteError, match="larger than 1 MiB"):
+        cassette.load(file)

@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from benchwire.deploy.alone import with_virtual_boards_only
 from benchwire.deploy.recording import NotRecordable, replaying
 from benchwire.deploy.scripted.cassette import Cassette, Conversation, Result, Said, SessionAsked, Spoken, TaskAsked
 
@@ -55,3 +56,17 @@ def test_nothing_of_another_lab_or_a_model_reaches_the_one_that_is_played_in() -
 def test_a_cassette_that_does_not_say_what_was_asked_cannot_be_replayed() -> None:
     with pytest.raises(NotRecordable, match="up --cassette"):
         replaying.playable(Cassette(cassette=1))
+
+
+def test_a_cassette_that_was_written_by_hand_is_refused_with_what_it_lacks() -> None:
+    with pytest.raises(NotRecordable, match="no session_id"):
+        replaying.playable(Cassette(cassette=1, request=SessionAsked(body={"prompt": "p"})))
+    with pytest.raises(NotRecordable, match="no conversation"):
+        replaying.playable(replace(OF_SESSION, conversation=[]))
+
+
+def test_a_lab_beside_another_keeps_the_model_and_leaves_the_boards() -> None:
+    told = with_virtual_boards_only(
+        {"ANTHROPIC_API_KEY": "k", "BENCHWIRE_BOARDS": "b", "BENCHWIRE_PROBES": "on", "BENCHWIRE_IDENTIFY": "on"}
+    )
+    assert told == {"ANTHROPIC_API_KEY": "k", "BENCHWIRE_PROBES": "off", "BENCHWIRE_IDENTIFY": "off"}

@@ -1,9 +1,13 @@
 """What a person may want of a task, and what is said otherwise."""
 
+import math
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from benchwire.deploy.calling import above_zero
+from benchwire.deploy.task.app import app
 from benchwire.deploy.task.asked import BadNode, code_task, firmware_task, links_of, node_of
 from benchwire.deploy.task.telling import line, reason, table_of
 
@@ -80,3 +84,20 @@ def test_the_table_has_a_row_for_each_module() -> None:
         {"name": "b.py", "state": "skipped"},
     ]
     assert table_of({"modules": modules}).row_count == 2
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
+def test_what_is_no_time_and_no_money_is_refused_by_the_name_of_its_option(value: float) -> None:
+    assert above_zero(None, "--timeout") is None
+    assert above_zero(0.5, "--timeout") == 0.5
+    with pytest.raises(ValueError, match=r"--timeout is .*; it takes a number above 0"):
+        above_zero(value, "--timeout")
+
+
+def test_a_folder_that_cannot_be_made_ends_the_command_before_a_lab_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(
+        app, ["run", "x", "--out", str(tmp_path / "file" / "made"), "--url", "http://127.0.0.1:9"]
+    )
+    assert done.exit_code == 1
+    assert "Not a directory" in done.stderr

@@ -12,13 +12,13 @@ import pytest
 
 from benchwire.agent import toolbox
 from benchwire.agent.blueprint import Blueprint
-from benchwire.agent.calls import Calls, Rules, Tool
 from benchwire.agent.claim import Desk
 from benchwire.agent.lab import Lab
 from benchwire.agent.projection import SCHEMA
 from benchwire.agent.sandbox import detect
+from benchwire.agent.sessions.calls import Calls, Rules, Tool
+from benchwire.agent.sessions.transcript import Transcript
 from benchwire.agent.settings import Settings
-from benchwire.agent.transcript import Transcript
 from benchwire.agent.work import Work
 from benchwire.events.bus import Bus
 from benchwire.events.log import Log

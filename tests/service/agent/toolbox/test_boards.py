@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from anthropic.lib.tools import ToolError
 
-from benchwire.agent.calls import Tool
+from benchwire.agent.sessions.calls import Tool
 from benchwire.events import child, nats_server
 from benchwire.events.bus import Bus
 from benchwire.events.device import DeviceAttached, DeviceLeased, DeviceReleased

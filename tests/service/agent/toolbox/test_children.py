@@ -11,7 +11,7 @@ import pytest
 from anthropic.lib.tools import ToolError
 
 from benchwire.agent.blueprint import Blueprint
-from benchwire.agent.calls import Tool
+from benchwire.agent.sessions.calls import Tool
 from benchwire.events.blueprint import BlueprintCreated
 from benchwire.events.event import Event
 from benchwire.events.log import Log

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from anthropic.lib.tools import ToolError
 
-from benchwire.agent.calls import Tool
+from benchwire.agent.sessions.calls import Tool
 from benchwire.documents.testing import serving
 from benchwire.events import nats_server
 from benchwire.events.testing.eventually import eventually

@@ -14,9 +14,9 @@ import pytest
 from anthropic.lib.tools import ToolError
 
 from benchwire.agent.blueprint import Blueprint
-from benchwire.agent.calls import Tool
 from benchwire.agent.errors import GivenUp
 from benchwire.agent.sandbox import python_paths
+from benchwire.agent.sessions.calls import Tool
 from benchwire.events import child
 from benchwire.events.log import Log
 from benchwire.events.session import ToolCalled, ToolReturned

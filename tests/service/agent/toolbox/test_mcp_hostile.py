@@ -14,8 +14,8 @@ import pytest
 from anthropic.lib.tools import ToolError
 
 from benchwire.agent.blueprint import Blueprint
-from benchwire.agent.calls import Tool
 from benchwire.agent.errors import GivenUp
+from benchwire.agent.sessions.calls import Tool
 
 OpenTools = Callable[..., AbstractAsyncContextManager[dict[str, Tool]]]
 

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 from anthropic.lib.tools import ToolError
 
-from benchwire.agent.calls import Tool
+from benchwire.agent.sessions.calls import Tool
 
 OpenTools = Callable[..., AbstractAsyncContextManager[dict[str, Tool]]]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchwire.agent.blueprint import Blueprint
-from benchwire.agent.calls import Tool
 from benchwire.agent.errors import GivenUp
+from benchwire.agent.sessions.calls import Tool
 from benchwire.agent.toolbox import skills
 
 OpenTools = Callable[..., AbstractAsyncContextManager[dict[str, Tool]]]

@@ -4,9 +4,9 @@ import pytest
 
 from benchwire.agent.author import NoCode
 from benchwire.agent.code.author import KEPT_ROUNDS, ModelAuthor
-from benchwire.agent.endpoint import Endpoint
 from benchwire.agent.errors import ModelFailed
-from benchwire.agent.model import Answer
+from benchwire.agent.model.endpoint import Endpoint
+from benchwire.agent.model.model import Answer
 from benchwire.events.task import NodeSpec
 
 BOTH = "```python a.py\nA = 1\n```\n```python test_a.py\nfrom a import A\n```"

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from benchwire.agent.endpoint import NOT_CONFIGURED
 from benchwire.agent.errors import ModelFailed
 from benchwire.agent.firmware.design import NotDesigned, designed
 from benchwire.agent.lab import Lab
+from benchwire.agent.model.endpoint import NOT_CONFIGURED
 from benchwire.boards import profile as profiles
 from benchwire.boards.profile import Profile
 from benchwire.events.asks import BoardAbility, BoardsListed, DesignSystem, ListBoards, Refused, SystemDesigned

@@ -11,7 +11,7 @@ from benchwire.agent.code import pipeline as code
 from benchwire.agent.errors import ClaimLost, HeldByAnother
 from benchwire.agent.firmware import pipeline
 from benchwire.agent.lab import Lab
-from benchwire.agent.runner import Runner
+from benchwire.agent.sessions.runner import Runner
 from benchwire.agent.task import Task
 from benchwire.agent.work import Verdict, Work, Workbench
 from benchwire.agent.worker import Delivery, Later

@@ -11,7 +11,7 @@ from nats.errors import Error as NatsError
 from benchwire.agent import blueprint, queries, task
 from benchwire.agent.blueprint import Blueprint
 from benchwire.agent.cores import Cores, available
-from benchwire.agent.endpoint import Endpoint
+from benchwire.agent.model.endpoint import Endpoint
 from benchwire.agent.sandbox import Sandbox
 from benchwire.agent.settings import Settings
 from benchwire.events.blobs import Blobs

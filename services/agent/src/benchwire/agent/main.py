@@ -6,14 +6,15 @@ import os
 from contextlib import AsyncExitStack
 from functools import partial
 
-from benchwire.agent import endpoint, queries, sandbox
+from benchwire.agent import queries, sandbox
 from benchwire.agent.asking import Asking
 from benchwire.agent.claim import SERVICE, Desk
-from benchwire.agent.folders import Folders
 from benchwire.agent.jobs import Jobs
 from benchwire.agent.lab import Lab
+from benchwire.agent.model import endpoint
 from benchwire.agent.projection import SCHEMA
-from benchwire.agent.runner import Runner
+from benchwire.agent.sessions.folders import Folders
+from benchwire.agent.sessions.runner import Runner
 from benchwire.agent.settings import Settings
 from benchwire.agent.work import Workbench
 from benchwire.agent.worker import Worker

@@ -6,8 +6,8 @@ from typing import Any
 from benchwire.agent.author import Draft, NoCode, telling
 from benchwire.agent.code import prompt
 from benchwire.agent.code.plan import tests_of
-from benchwire.agent.endpoint import Endpoint
 from benchwire.agent.errors import ModelFailed
+from benchwire.agent.model.endpoint import Endpoint
 from benchwire.events.task import NodeSpec
 
 KEPT_ROUNDS = 4  # of a conversation: what was tried long before helps less than it costs

@@ -14,9 +14,9 @@ from benchwire.agent.code.author import ModelAuthor
 from benchwire.agent.code.measure import measure
 from benchwire.agent.code.report import Measured
 from benchwire.agent.code.verdict import Rejected
-from benchwire.agent.endpoint import NOT_CONFIGURED
 from benchwire.agent.errors import ModelFailed
 from benchwire.agent.lab import Lab
+from benchwire.agent.model.endpoint import NOT_CONFIGURED
 from benchwire.agent.sandbox import SandboxUnavailable
 from benchwire.agent.task import Task
 from benchwire.events import tracing

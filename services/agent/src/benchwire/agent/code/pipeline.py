@@ -9,9 +9,9 @@ from benchwire.agent.claim import Claim
 from benchwire.agent.code import plan, prompt
 from benchwire.agent.code.module import GaveUp, Module
 from benchwire.agent.code.plan import CannotPlan, Outline
-from benchwire.agent.endpoint import NOT_CONFIGURED
 from benchwire.agent.errors import ModelFailed
 from benchwire.agent.lab import Lab
+from benchwire.agent.model.endpoint import NOT_CONFIGURED
 from benchwire.agent.task import Task
 from benchwire.events.live import TaskLog
 from benchwire.events.task import NodeSpec, TaskFailed, TaskFinished, TaskPlanned, TaskRequested

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from benchwire.agent.author import Draft, NoCode, telling
-from benchwire.agent.endpoint import Endpoint
 from benchwire.agent.firmware import prompt
+from benchwire.agent.model.endpoint import Endpoint
 from benchwire.boards.profile import ROOT, Profile
 from benchwire.events.task import NodeSpec
 

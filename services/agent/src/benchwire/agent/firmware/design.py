@@ -7,8 +7,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from benchwire.agent.endpoint import Endpoint
 from benchwire.agent.firmware.plan import CannotPlan, checked
+from benchwire.agent.model.endpoint import Endpoint
 from benchwire.boards import profile as profiles
 from benchwire.boards.profile import Profile
 from benchwire.events.asks import SystemDesigned

@@ -8,12 +8,12 @@ from typing import Any
 
 from benchwire.agent.author import Author, NoCode, Person, tries_of
 from benchwire.agent.claim import Claim
-from benchwire.agent.endpoint import NOT_CONFIGURED
 from benchwire.agent.errors import ModelFailed, NotDeployed
 from benchwire.agent.firmware.author import ModelAuthor
 from benchwire.agent.firmware.deploy import Deployment
 from benchwire.agent.firmware.trial import Built, Rejected, Trial
 from benchwire.agent.lab import Lab
+from benchwire.agent.model.endpoint import NOT_CONFIGURED
 from benchwire.agent.task import Task
 from benchwire.agent.tools.simulator import Seat, Simulation
 from benchwire.agent.work import Work

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 from benchwire.agent.author import telling, tries_of
 from benchwire.agent.claim import Claim
-from benchwire.agent.endpoint import NOT_CONFIGURED
 from benchwire.agent.errors import ModelFailed
 from benchwire.agent.firmware.design import NotDesigned, designed
 from benchwire.agent.firmware.group import Group
 from benchwire.agent.firmware.plan import CannotPlan, groups, plan
 from benchwire.agent.lab import Lab
+from benchwire.agent.model.endpoint import NOT_CONFIGURED
 from benchwire.agent.task import Task
 from benchwire.agent.work import Work
 from benchwire.events.live import TaskLog

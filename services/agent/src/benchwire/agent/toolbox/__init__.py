@@ -9,7 +9,7 @@ import importlib
 from collections.abc import AsyncGenerator
 from fnmatch import fnmatchcase
 
-from benchwire.agent.calls import Calls, Tool
+from benchwire.agent.sessions.calls import Calls, Tool
 from benchwire.agent.toolbox import boards, documents, firmware, flashing, serial, sessions, shelf, skills
 from benchwire.agent.toolbox.leases import Leases
 from benchwire.agent.toolbox.place import Place

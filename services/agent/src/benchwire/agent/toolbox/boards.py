@@ -6,9 +6,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from benchwire.agent.calls import Calls, Tool
 from benchwire.agent.errors import ToolFailed
 from benchwire.agent.queries import Device
+from benchwire.agent.sessions.calls import Calls, Tool
 from benchwire.agent.toolbox import leases
 from benchwire.agent.toolbox.inputs import Input, tool
 from benchwire.agent.toolbox.leases import LEASE_S, Leases

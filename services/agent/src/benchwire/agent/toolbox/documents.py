@@ -8,8 +8,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from benchwire.agent.calls import Calls, Tool
 from benchwire.agent.errors import ToolFailed
+from benchwire.agent.sessions.calls import Calls, Tool
 from benchwire.agent.toolbox.firmware import BuildId, Firmware
 from benchwire.agent.toolbox.inputs import Input, tool
 from benchwire.agent.toolbox.place import Place

@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Meta
 
 from benchwire.agent import scratch
-from benchwire.agent.calls import Calls, Tool
 from benchwire.agent.errors import ToolFailed
+from benchwire.agent.sessions.calls import Calls, Tool
 from benchwire.agent.toolbox.inputs import Input, tool
 from benchwire.agent.toolbox.place import Place
 from benchwire.agent.tools import assertions, compiler, files, simulator

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Meta
 
 from benchwire.agent.beside import beside
-from benchwire.agent.calls import Calls, Tool
 from benchwire.agent.errors import ClaimLost, ToolFailed
 from benchwire.agent.queries import Device, Job
+from benchwire.agent.sessions.calls import Calls, Tool
 from benchwire.agent.toolbox.boards import Boards, DeviceName, Host
 from benchwire.agent.toolbox.documents import told_of
 from benchwire.agent.toolbox.firmware import BuildId, Firmware

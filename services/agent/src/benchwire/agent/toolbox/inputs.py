@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from benchwire.agent.calls import Calls, Output, Tool
+from benchwire.agent.sessions.calls import Calls, Output, Tool
 
 _REFS = "#/$defs/{name}"
 

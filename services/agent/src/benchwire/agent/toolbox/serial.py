@@ -6,8 +6,8 @@ from typing import Annotated
 from msgspec import Meta
 from nats.errors import Error as NatsError
 
-from benchwire.agent.calls import Calls, Tool
 from benchwire.agent.errors import ToolFailed
+from benchwire.agent.sessions.calls import Calls, Tool
 from benchwire.agent.toolbox.boards import Boards, DeviceName, Host
 from benchwire.agent.toolbox.inputs import Input, tool
 from benchwire.agent.toolbox.leases import Leases

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Meta
 
 from benchwire.agent.blueprint import why_not
-from benchwire.agent.budget import tighter
-from benchwire.agent.calls import Calls, Tool
 from benchwire.agent.errors import ClaimLost, ToolFailed
+from benchwire.agent.sessions.budget import tighter
+from benchwire.agent.sessions.calls import Calls, Tool
 from benchwire.agent.toolbox.inputs import Input, tool
 from benchwire.agent.toolbox.place import Place
 from benchwire.events.catalog import filter_of, filters_of

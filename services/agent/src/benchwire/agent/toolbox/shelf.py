@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from benchwire.agent.calls import Calls, Tool
+from benchwire.agent.sessions.calls import Calls, Tool
 from benchwire.agent.toolbox.inputs import Input, tool
 from benchwire.agent.toolbox.place import Place
 from benchwire.agent.tools import files, shell

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from benchwire.agent.calls import Output
+from benchwire.agent.sessions.calls import Output
 
 MAX_TEXT_CHARS = 64 * 1024
 MAX_IMAGE_CHARS = 512 * 1024  # in base64; an event has to stay under 1 MiB

@@ -17,8 +17,8 @@ from anthropic.lib.tools.mcp import async_mcp_tool
 from mcp.types import CONNECTION_CLOSED
 
 from benchwire.agent.beside import beside
-from benchwire.agent.calls import Calls, Output, Tool
 from benchwire.agent.errors import GivenUp, ToolFailed
+from benchwire.agent.sessions.calls import Calls, Output, Tool
 from benchwire.agent.toolbox.mcp import addresses, answers, programs, recipe
 from benchwire.agent.toolbox.mcp.programs import Said, Streams
 from benchwire.agent.toolbox.mcp.recipe import Address, Program

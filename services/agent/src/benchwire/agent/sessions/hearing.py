@@ -12,9 +12,9 @@ from anthropic.types.beta import BetaMessage
 
 from benchwire.agent import fitting
 from benchwire.agent.beside import beside
-from benchwire.agent.conversation import Use
-from benchwire.agent.model import Length
+from benchwire.agent.model.model import Length
 from benchwire.agent.session import Turn
+from benchwire.agent.sessions.conversation import Use
 
 # In which what is spoken is collected: a message for each token would be too many, and nobody reads faster.
 EVERY_S = 0.05

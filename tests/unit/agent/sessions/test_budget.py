@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from benchwire.agent import budget
 from benchwire.agent.errors import GivenUp
+from benchwire.agent.sessions import budget
 from benchwire.events.prices import Price, Prices
 from benchwire.events.session import Budget, ModelUsed
 

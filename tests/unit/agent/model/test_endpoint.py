@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchwire.agent.endpoint import configured
 from benchwire.agent.errors import ModelFailed
+from benchwire.agent.model.endpoint import configured
 from benchwire.agent.settings import Settings
 from benchwire.events import child
 

@@ -5,7 +5,7 @@ import logging
 import anthropic
 
 from benchwire.agent import fitting
-from benchwire.agent.patience import wait_s
+from benchwire.agent.model.patience import wait_s
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,12 @@ import msgspec
 import stamina
 from anthropic import AsyncAnthropic
 
-from benchwire.agent import complaints, fitting, structured
+from benchwire.agent import fitting
 from benchwire.agent.errors import BrokeOff, ModelFailed
-from benchwire.agent.patience import Patience
+from benchwire.agent.model import complaints, structured
+from benchwire.agent.model.patience import Patience
+from benchwire.agent.model.structured import Parsed
 from benchwire.agent.settings import Settings
-from benchwire.agent.structured import Parsed
 
 _NO_KEY = "not-needed"  # what an endpoint without keys is sent, because the SDK sends nothing without one
 _ASKS = 3  # of one answer, when it breaks off; the SDK itself asks again only until the first byte

@@ -11,12 +11,12 @@ from typing import Any
 from anthropic.lib.streaming import BetaAsyncMessageStream
 from anthropic.types.beta import BetaMessage
 
-from benchwire.agent.calls import Calls, Tool
-from benchwire.agent.conversation import Step, conversation, is_said, next_step, text
 from benchwire.agent.errors import ClaimLost, GivenUp, ModelFailed
-from benchwire.agent.hearing import Ear, Heard
-from benchwire.agent.model import Model, asks
-from benchwire.agent.transcript import Transcript, now
+from benchwire.agent.model.model import Model, asks
+from benchwire.agent.sessions.calls import Calls, Tool
+from benchwire.agent.sessions.conversation import Step, conversation, is_said, next_step, text
+from benchwire.agent.sessions.hearing import Ear, Heard
+from benchwire.agent.sessions.transcript import Transcript, now
 from benchwire.agent.work import Work
 from benchwire.events.live import SessionDelta
 from benchwire.events.log import EventTooLarge, LogUnavailable

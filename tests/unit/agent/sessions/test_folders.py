@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchwire.agent.folders import Folders
+from benchwire.agent.sessions.folders import Folders
 from benchwire.events.event import Event
 from benchwire.events.log import Recorded
 from benchwire.events.session import SessionDeleted, SessionRequested

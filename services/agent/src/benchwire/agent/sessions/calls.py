@@ -16,10 +16,10 @@ from anthropic.lib.tools import BetaAsyncBuiltinFunctionTool, ToolError
 from anthropic.types.beta import BetaToolUnionParam
 
 from benchwire.agent import fitting
-from benchwire.agent.conversation import INTERRUPTED, Use, open_uses
 from benchwire.agent.errors import ClaimLost, ToolFailed
+from benchwire.agent.sessions.conversation import INTERRUPTED, Use, open_uses
+from benchwire.agent.sessions.transcript import Transcript, now
 from benchwire.agent.tools import files, shell
-from benchwire.agent.transcript import Transcript, now
 from benchwire.agent.work import Work
 from benchwire.events.log import EventTooLarge, LogUnavailable
 from benchwire.events.session import ToolApprovalRequested, ToolCalled, ToolDecided, ToolReturned

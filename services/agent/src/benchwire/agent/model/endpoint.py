@@ -10,7 +10,7 @@ from benchwire.agent.errors import ModelFailed
 from benchwire.agent.settings import Settings
 
 if TYPE_CHECKING:
-    from benchwire.agent.model import Model
+    from benchwire.agent.model.model import Model
 
 NOT_CONFIGURED = (
     "no model is configured: set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for another endpoint that speaks the Messages API "
@@ -61,6 +61,6 @@ def _has_profile(environment: Mapping[str, str]) -> bool:
 
 
 def _connected(settings: Settings) -> "Model | None":
-    from benchwire.agent import model  # noqa: PLC0415 - not before it is needed: see above
+    from benchwire.agent.model import model  # noqa: PLC0415 - not before it is needed: see above
 
     return model.configured(settings)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchwire.agent.patience import wait_s
+from benchwire.agent.model.patience import wait_s
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,17 @@ from functools import partial
 
 import msgspec
 
-from benchwire.agent import budget as budgets
 from benchwire.agent.blueprint import Blueprint, why_not
 from benchwire.agent.claim import Claim
-from benchwire.agent.conversation import prompt
-from benchwire.agent.endpoint import NOT_CONFIGURED, Endpoint
 from benchwire.agent.errors import GivenUp, ModelFailed, ToolFailed
-from benchwire.agent.folders import Folders
 from benchwire.agent.lab import Lab
+from benchwire.agent.model.endpoint import NOT_CONFIGURED, Endpoint
 from benchwire.agent.session import Session
+from benchwire.agent.sessions import budget as budgets
+from benchwire.agent.sessions.conversation import prompt
+from benchwire.agent.sessions.folders import Folders
+from benchwire.agent.sessions.transcript import Transcript, now
 from benchwire.agent.settings import Settings
-from benchwire.agent.transcript import Transcript, now
 from benchwire.agent.work import Work
 from benchwire.events.prices import Prices
 from benchwire.events.session import Budget, MessageSent, SessionFailed, SessionRequested, SessionStarted
@@ -109,7 +109,8 @@ class Runner:
         workdir = self._folders.of(transcript.session_id)
         await asyncio.to_thread(workdir.mkdir, parents=True, exist_ok=True)
         model = (await endpoint.model()).named(terms.model)
-        from benchwire.agent import calls, toolbox, turns  # noqa: PLC0415 - now that their SDK has been loaded, beside the event loop
+        from benchwire.agent import toolbox  # noqa: PLC0415 - now that their SDK has been loaded, beside the event loop
+        from benchwire.agent.sessions import calls, turns  # noqa: PLC0415 - as above
 
         request, blueprint = transcript.request, terms.blueprint
         ask_before = {*request.ask_before, *(blueprint.ask_before if blueprint else ())}

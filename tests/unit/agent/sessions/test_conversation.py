@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from benchwire.agent.conversation import Step, conversation, next_step, open_uses
 from benchwire.agent.errors import GivenUp
 from benchwire.agent.session import Session, evolve
+from benchwire.agent.sessions.conversation import Step, conversation, next_step, open_uses
 from benchwire.events.event import Event
 from benchwire.events.session import (
     MessageRequested,

@@ -14,7 +14,7 @@ import msgspec
 from benchwire.agent.errors import ModelFailed
 
 if TYPE_CHECKING:
-    from benchwire.agent.model import Answer, Model, Turn
+    from benchwire.agent.model.model import Answer, Model, Turn
 
 T = TypeVar("T")
 
