@@ -103,6 +103,20 @@ async def test_a_session_that_could_never_run_is_refused(
 # Messages
 
 
+async def test_a_message_to_a_fork_that_nobody_began_begins_it(client: httpx.AsyncClient, log: Log) -> None:
+    hooks = {"session_id": "from", "session_name": "From", "timestamp": "2026-01-17T12:00:00Z"}
+    content = [{"type": "text", "text": "What blinks?"}]
+    await client.post("/events", json={**hooks, "event_type": "message", "role": "user", "content": content})
+    forked = await client.post("/sessions/from/fork", json={"session_id": "s"})
+    assert forked.status_code == 200, forked.text
+    answer = await client.post("/sessions/s/messages", json={"text": "And why?", "message_id": "m-1"})
+    assert (answer.status_code, answer.json()["status"]) == (202, "resumed"), answer.text
+    (asked,) = [one for one in await facts(log) if isinstance(one, SessionRequested)]
+    assert (asked.prompt, asked.message_id) == ("And why?", "m-1")
+    again = await client.post("/sessions/s/messages", json={"text": "Well?"})
+    assert again.json()["status"] == "queued"
+
+
 async def test_a_message_to_a_session_that_runs_waits_for_its_next_turn(client: httpx.AsyncClient, log: Log) -> None:
     await begin(client)
     body = {"text": "Use TIM3.", "message_id": "m-1", "by": "ada"}

@@ -6,6 +6,7 @@ from mcp.server.mcpserver.exceptions import ResourceError
 
 from benchwire.client import Documents
 from benchwire.mcp.reach import Ctx, Reached, as_resource, of_documents, of_lab
+from benchwire.mcp.shapes import cut
 
 MOST_BYTES = 4 << 20
 
@@ -37,9 +38,9 @@ async def task_results(task_id: str, ctx: Ctx) -> str:
 
 
 async def task_log(task_id: str, ctx: Ctx) -> str:
-    """Lines with their times. Raises ``ResourceError``."""
+    """Lines with their times, the last of them when there are too many. Raises ``ResourceError``."""
     found = await as_resource(of_lab(ctx, lambda lab: lab.tasks.log(task_id)))
-    return "".join(f"{one.timestamp} {one.line}\n" for one in found)
+    return cut("".join(f"{one.timestamp} {one.line}\n" for one in found), MOST_BYTES)
 
 
 def _whole(store: Documents, document_id: str) -> str | bytes:

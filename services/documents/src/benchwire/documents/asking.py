@@ -73,7 +73,7 @@ class Asking:
         return DocumentPushed(document_id=made.id)
 
     async def search(self, body: bytes) -> DocumentsFound:
-        """What matches; without a ``query``, the newest. Raises ``LogUnavailable``."""
+        """What matches; without a ``query``, the newest. Raises ``BadQuery`` and ``LogUnavailable``."""
         asked = msgspec.json.decode(body, type=SearchDocuments)
         tags = tuple(stripped for tag in asked.tags if (stripped := tag.strip()))
         wanted = Wanted(tags=tags, limit=min(max(asked.limit, 1), MAX_LIMIT))

@@ -1,36 +1,39 @@
-"""Boards that people give to the nodes of a build, until its images are flashed.
+"""Which boards the nodes of a task are for, folded from its events: as the task asked for them, until somebody says otherwise."""
 
-This is a note of this service, no fact of the lab: it is gone when the service ends, and other ones do not know it. What counts is the flash
-job that it leads to, and whoever needs a board for himself leases it.
-"""
+import msgspec
 
-from collections import OrderedDict
+from benchwire.events.event import Event
+from benchwire.events.task import NodeAssigned, NodeSpec, TaskPlanned, TaskRequested
 
-MOST_BUILDS = 1000
-
-Place = tuple[str, str]  # host, device
+OF_ITS_NODES: tuple[type[Event], ...] = (TaskRequested, TaskPlanned, NodeAssigned)
 
 
-class Assigned:
-    """Which node goes onto which board, by build; of many builds the newest are kept."""
+class Place(msgspec.Struct, frozen=True):
+    """Where a node goes: one board, or (without ``device``) any of its kind, on the host if one is named."""
 
-    def __init__(self) -> None:
-        self._of: OrderedDict[str, dict[str, Place]] = OrderedDict()
+    host: str | None = None
+    device: str | None = None
 
-    def of(self, task_id: str) -> dict[str, Place]:
-        """The boards of a build's nodes, by node."""
-        return dict(self._of.get(task_id, {}))
+    def is_at(self, other: "Place") -> bool:
+        """Whether both are the same board, as far as they say its host."""
+        hosts = {self.host, other.host} - {None}
+        return self.device is not None and self.device == other.device and len(hosts) <= 1
 
-    def put(self, task_id: str, node_id: str, place: Place) -> None:
-        """Gives a board to a node; it then is no other node's of that build."""
-        kept = {node: there for node, there in self.of(task_id).items() if there != place}
-        self._of[task_id] = {**kept, node_id: place}
-        self._of.move_to_end(task_id)
-        while len(self._of) > MOST_BUILDS:
-            self._of.popitem(last=False)
 
-    def drop(self, task_id: str, place: Place) -> bool:
-        """Takes a board back; whether any node had it."""
-        before = self.of(task_id)
-        self._of[task_id] = {node: there for node, there in before.items() if there != place}
-        return len(self._of[task_id]) < len(before)
+Places = dict[str, Place]  # by node
+
+
+def evolve(places: Places, event: Event) -> Places:
+    """The places after ``event``. What the plan says of a node that was asked for, or assigned, changes nothing."""
+    match event:
+        case TaskRequested() | TaskPlanned():
+            return {**{node.node_id: place_of(node) for node in event.nodes}, **places}
+        case NodeAssigned():
+            return {**places, event.node_id: Place(event.host, event.device)}
+        case _:
+            return places
+
+
+def place_of(spec: NodeSpec) -> Place:
+    """Where a node goes as it was asked for."""
+    return Place(spec.host, spec.device)

@@ -119,6 +119,22 @@ class TaskStillRunning(Exception):
         super().__init__(f"task {task_id!r} is still running; its images can be flashed when it has ended")
 
 
+class BoardAssigned(Exception):
+    """Another node of the same task is for that board."""
+
+    def __init__(self, task_id: str, node_id: str, board: str) -> None:
+        super().__init__(
+            f"{board} is for node {node_id!r} of {task_id} already; take it back first (DELETE the same path), or choose another board"
+        )
+
+
+class DeviceNotAssigned(LookupError):
+    """No node of the task is for that board."""
+
+    def __init__(self, task_id: str, device: str) -> None:
+        super().__init__(f"no node of {task_id} is for a board {device[:128]!r}")
+
+
 class NobodyDesigns(Exception):
     """No agent runner can design a system now; the sentence says why."""
 
@@ -241,6 +257,8 @@ STATUS: dict[type[Exception], int] = {
     TaskUnknown: 404,
     TaskNotRunning: 409,
     TaskStillRunning: 409,
+    BoardAssigned: 409,
+    DeviceNotAssigned: 404,
     NobodyDesigns: 503,
     DeviceUnknown: 404,
     DeviceAmbiguous: 400,

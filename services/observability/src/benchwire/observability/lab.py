@@ -19,7 +19,6 @@ from benchwire.events.presence import Presence, Present
 from benchwire.events.prices import Prices
 from benchwire.events.projection import Projection
 from benchwire.observability import capture, lease, session, task
-from benchwire.observability.assigned import Assigned
 from benchwire.observability.firmware.asking import Runners
 from benchwire.observability.metrics import Numbers
 from benchwire.observability.reading.listing import Listing
@@ -51,7 +50,6 @@ class Lab:
         self.listing = Listing()
         self.present = Roll(Presence(bus))
         self.runners = Runners(bus)
-        self.assigned = Assigned()
         self.choosing = asyncio.Lock()  # of a free board: who comes next has to see that it no longer is
         projection.on_commit(self.endings.hear)
         of_machinery(self.metrics, bus, projection, self.feed)

@@ -53,7 +53,7 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     headers: _Table = {}
 
 
-_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")  # what the Messages API takes for one
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_*-]{1,128}")  # what the Messages API takes for one, and * for any part of it
 _SERVER_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -91,7 +91,9 @@ def checked_tools(names: list[str], where: str) -> list[str]:
     """``names``, each once, when tools can be called so. Raises ``Unusable``."""
     for name in names:
         if not _TOOL_NAME.fullmatch(name):
-            raise Unusable(f"{where}: {name[:60]!r} is no name of a tool; it has 1 to 128 letters, digits, _ and -")
+            raise Unusable(
+                f"{where}: {name[:60]!r} is no name of a tool; it has 1 to 128 letters, digits, _ and -, and * for any of them"
+            )
         checked_text(name, where)
     once = list(dict.fromkeys(names))
     if len(once) > MAX_TOOLS:

@@ -89,7 +89,7 @@ class Index:
         return await self._in_writer(partial(self._has, places))
 
     async def asked(self, text: str, wanted: Wanted) -> Hits:
-        """The documents that answer ``text``, among those that are ``wanted``."""
+        """The documents that answer ``text``, among those that are ``wanted``. Raises ``BadQuery``."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._asked, text, wanted)
 
     async def _in_writer(self, call: Callable[[], T]) -> T:

@@ -63,7 +63,7 @@ class Indexer:
         self._is_open, self._is_broken = True, False
 
     async def asked(self, text: str, wanted: Wanted) -> Hits:
-        """As ``Index.asked``. Raises ``LogUnavailable`` while the index is not open yet, or broken."""
+        """As ``Index.asked``. Also raises ``LogUnavailable`` while the index is not open yet, or broken."""
         if not self._is_open:
             raise LogUnavailable("the search index is being made; try again")
         try:

@@ -2,10 +2,12 @@
 
 import re
 
+from benchwire.documents.errors import BadQuery
 from benchwire.documents.names import charset_of
 
 MAX_TEXT_BYTES = 1 << 20
 LOOK_BYTES = 8192
+MAX_WORDS = 256  # FTS5 goes as deep as there are words, and of some ten thousand it takes the process along
 _WORD = re.compile(r'(-?)(?:"([^"]*)"?|([^\s"]+))')
 
 
@@ -33,7 +35,8 @@ def question(asked: str) -> str | None:
     """What a person asked, in the language of FTS5; None when there is no word in it.
 
     All words have to be there. ``"some words"`` are looked for as they stand, ``word*`` is the beginning of one, and ``-word`` must not be
-    there. Whatever else stands in it is just text: every word is quoted, so that nothing is an operator.
+    there. Whatever else stands in it is just text: every word is quoted, so that nothing is an operator. Raises ``BadQuery`` when there are
+    more than ``MAX_WORDS``.
     """
     wanted: list[str] = []
     unwanted: list[str] = []
@@ -43,6 +46,8 @@ def question(asked: str) -> str | None:
             continue
         quoted = '"' + text.rstrip("*").replace('"', '""') + '"'
         (unwanted if minus else wanted).append(quoted + "*" if word.endswith("*") else quoted)
+    if len(wanted) + len(unwanted) > MAX_WORDS:
+        raise BadQuery(f"a search has {MAX_WORDS} words at most; look for fewer")
     if not wanted:
         wanted, unwanted = unwanted, []
     if not wanted:

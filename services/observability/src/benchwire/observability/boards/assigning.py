@@ -1,42 +1,64 @@
-"""Boards given to the nodes of a build, and taken back."""
+"""Boards given to the nodes of a task, and taken back. That is a fact: it outlives this service, and the task's runner follows it, too."""
 
-from benchwire.observability import errors, queries
+from collections.abc import Callable
+
+from benchwire.events.event import Event
+from benchwire.observability import assigned, commands, errors, queries
+from benchwire.observability.assigned import Place, Places
 from benchwire.observability.boards import finding
-from benchwire.observability.lab import Lab
+from benchwire.observability.lab import WRITE_DEADLINE_S, Lab
 from benchwire.observability.queries import Row, TaskView
 
 
 async def assign(lab: Lab, view: TaskView, node_id: str | None, name: str, host: str | None) -> None:
-    """Gives the board that ``name`` means to a node; a build of one node needs no name of it. Raises ``Unusable`` and ``DeviceUnknown``."""
+    """Gives the board that ``name`` means to a node; a task of one node needs no name of it.
+
+    Raises ``Unusable``, ``DeviceUnknown``, ``DeviceAmbiguous`` and, when another node of the task has the board, ``BoardAssigned``.
+    """
     node = _node(view, node_id)
+    task_id, wanted = node["task_id"], node["node_id"]
     row = await _board(lab, name, host)
-    row = await finding.meant_for(lab, node["node_id"], node["board"], row["device"], row["host"])
-    lab.assigned.put(node["task_id"], node["node_id"], (row["host"], row["device"]))
+    row = await finding.meant_for(lab, wanted, node["board"], row["device"], row["host"])
+    place = Place(row["host"], row["device"])
+    await _decided(lab, task_id, lambda places: commands.assign_node(places, task_id, wanted, place, lab.now()))
 
 
 async def unassign(lab: Lab, view: TaskView, name: str, host: str | None) -> None:
-    """Takes the board back, also one that is no longer plugged in. Raises ``DeviceUnknown``."""
+    """Takes the board back, also one that is no longer plugged in. Raises ``DeviceAmbiguous`` and ``DeviceNotAssigned``."""
     task_id = view.task["task_id"]
     try:
         row = await _board(lab, name, host)
-        place = (row["host"], row["device"])
+        place = Place(row["host"], row["device"])
     except errors.DeviceUnknown:
-        last = name.rpartition("/")[2]
-        given = [one for one in lab.assigned.of(task_id).values() if one[1] == last and host in (None, one[0])]
-        if not given:
-            raise
-        place = given[0]
-    if not lab.assigned.drop(task_id, place):
-        raise errors.DeviceUnknown(name)
+        place = Place(host, name.rpartition("/")[2])
+    await _decided(lab, task_id, lambda places: commands.unassign_board(places, task_id, place, lab.now()))
 
 
 async def boards(lab: Lab, view: TaskView) -> dict[str, Row]:
-    """The boards of a build's nodes that are plugged in, by node."""
-    places = lab.assigned.of(view.task["task_id"])
+    """The boards of a task's nodes, by node; of one that is not plugged in nothing but its name is known."""
+    places = {node["node_id"]: of_node(node) for node in view.nodes if node["assigned_device"] is not None}
     if not places:
         return {}
-    rows = {(row["host"], row["device"]): row for row in await lab.read(queries.devices)}
-    return {node: rows[place] for node, place in places.items() if place in rows}
+    rows = await lab.read(queries.devices)
+    return {node_id: _row(rows, place) for node_id, place in places.items()}
+
+
+def of_node(node: Row) -> Place:
+    """Where a node goes, as its row has it."""
+    return Place(node["assigned_host"], node["assigned_device"])
+
+
+async def _decided(lab: Lab, task_id: str, decide: Callable[[Places], Event | None]) -> None:
+    none: Places = {}
+    made = await lab.log.decide(
+        assigned.OF_ITS_NODES, none, assigned.evolve, decide, deadline_s=WRITE_DEADLINE_S, task_id=task_id
+    )
+    await lab.shown(made.sequence)
+
+
+def _row(rows: list[Row], place: Place) -> Row:
+    there = [row for row in rows if place.is_at(Place(row["host"], row["device"]))]
+    return there[0] if there else Row({"host": place.host, "device": place.device, "port": None})
 
 
 def _node(view: TaskView, node_id: str | None) -> Row:

@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 
 from benchwire.events.event import Artifact, token
+from benchwire.events.task import NodeSpec
 from benchwire.observability import errors, queries
-from benchwire.observability.boards import finding, flashing
+from benchwire.observability.boards import assigning, finding, flashing
 from benchwire.observability.commands import Node
 from benchwire.observability.lab import Lab
 from benchwire.observability.queries import Row, TaskView
@@ -27,7 +28,7 @@ async def deployed(lab: Lab, asked: DeployNode) -> Row:
         raise errors.Unusable(f"node_id: the task has no node {asked.node_id[:128]!r}; it has {nodes or 'none yet'}")
     start = StartFlash(device_id=asked.port or asked.device_id, host=asked.host, lease_id=asked.lease_id)
     if start == StartFlash():
-        start = _assigned(lab, node)
+        start = _meant(node)
     return await _flashed(lab, node, start, only_idle=False)
 
 
@@ -42,9 +43,7 @@ async def all_deployed(lab: Lab, task_id: str | None) -> list[dict[str, Any]]:
     operations = []
     for node in view.nodes:
         try:
-            operations.append(
-                operation(await _flashed(lab, node, _assigned(lab, node), only_idle=True), node["node_id"])
-            )
+            operations.append(operation(await _flashed(lab, node, _meant(node), only_idle=True), node["node_id"]))
         except errors.SAYABLE as error:
             operations.append({"node_id": node["node_id"], "status": "failed", "error": str(error)})
     return operations
@@ -65,10 +64,12 @@ async def known(lab: Lab, task_id: str | None) -> TaskView:
     return await lab.found(lambda db: queries.task(db, task_id), errors.TaskUnknown(task_id))
 
 
-def _assigned(lab: Lab, node: Row) -> StartFlash:
-    """The board that somebody gave to the node, or any."""
-    place = lab.assigned.of(node["task_id"]).get(node["node_id"])
-    return StartFlash() if place is None else StartFlash(host=place[0], device_id=place[1])
+def _meant(node: Row) -> StartFlash:
+    """The board that the node is for, or any that is as the task asked for it."""
+    place = assigning.of_node(node)
+    if place.device is not None:
+        return StartFlash(host=place.host, device_id=place.device)
+    return StartFlash(host=place.host, labels=msgspec.json.decode(node["spec"], type=NodeSpec).labels)
 
 
 async def _flashed(lab: Lab, node: Row, start: StartFlash, *, only_idle: bool) -> Row:

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from benchwire.boards import profile
 from benchwire.events.catalog import FLASH_AGENT
 from benchwire.observability import commands, errors, lease, queries
 from benchwire.observability.commands import Candidate
@@ -30,10 +29,12 @@ async def named(lab: Lab, name: str, host: str | None = None) -> Row:
 
 async def meant_for(lab: Lab, node_id: str, board: str, name: str, host: str | None = None) -> Row:
     """The attached board that ``name`` means, for a node that is for ``board``. Raises ``Unusable``, and as ``named`` does."""
+    if not board:
+        raise errors.Unusable(f"node {node_id!r} is a module of code, which goes onto no board")
     row = await named(lab, name, host)
-    if row["profile"] not in (None, board, profile.load(board).board):
+    if row["profile"] not in (None, board, commands.board_named(board)):
         raise errors.Unusable(
-            f"port: node {node_id!r} is for {board}, and {row['device']} on {row['host']} is {row['profile']}"
+            f"node {node_id!r} is for {board}, and {row['device']} on {row['host']} is {row['profile']}"
         )
     return row
 

@@ -41,7 +41,7 @@ from benchwire.observability.commands.sessions import (
     stop_session,
     turns,
 )
-from benchwire.observability.commands.tasks import cancel_task, close_task, guide_task
+from benchwire.observability.commands.tasks import assign_node, cancel_task, close_task, guide_task, unassign_board
 
 __all__ = [
     "ASKED",
@@ -55,6 +55,7 @@ __all__ = [
     "Candidate",
     "Image",
     "Node",
+    "assign_node",
     "board_named",
     "can_start",
     "cancel_jobs",
@@ -87,6 +88,7 @@ __all__ = [
     "stop_session",
     "throttle",
     "turns",
+    "unassign_board",
     "why_not",
     "withdraw",
 ]

@@ -26,11 +26,13 @@ def say(
     by: str | None,
     now: datetime,
 ) -> MessageRequested | SessionRequested | None:
-    """A message for a session that runs; a request to go on with one that has ended. None when it was said before.
+    """A message for a session that runs; a request to go on with one that has ended, or with a fork. None when it was said before.
 
     Who goes on with a session has it as it was asked for last, unless they say otherwise; ``blueprint`` is that of its agent. Raises
     ``SessionUnknown``, ``SessionNotRunning``, ``NobodyListens`` and ``Unusable``.
     """
+    if not asked.text.strip():
+        raise errors.Unusable("text: it is blank; say something")
     recipe.checked_budget(asked.budget)
     max_turns = turns(asked.max_turns)
     known = heard.session
@@ -38,7 +40,8 @@ def say(
         raise errors.SessionUnknown(session_id)
     if message_id in heard.messages:
         return None
-    if not known.is_running:
+    is_unbegun_fork = known.forked_from_session_id is not None and not known.requested
+    if not known.is_running or is_unbegun_fork:
         agent_name = _agent(heard, known, blueprint)
         return _resumed(heard, known, message_id, asked, agent_name=agent_name, max_turns=max_turns, now=now)
     if not known.requested:

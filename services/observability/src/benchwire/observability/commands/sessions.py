@@ -37,6 +37,10 @@ def create_session(session: Session | None, asked: CreateSession, now: datetime)
             agent_name=asked.agent_name, parent_session_name=asked.parent_session_name,
             parent_session_id=asked.parent_session_id, registered=True,
         )  # fmt: skip
+    if not asked.prompt.strip():
+        raise errors.Unusable(
+            "prompt: it is blank; say what is to be done, or leave it out for a session that runs elsewhere"
+        )
     return SessionRequested(
         timestamp=now, session_id=asked.session_id, session_name=asked.session_name, prompt=asked.prompt,
         agent_name=asked.agent_name, project_dir=asked.project_dir, parent_session_name=asked.parent_session_name,

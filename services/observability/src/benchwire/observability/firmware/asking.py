@@ -5,6 +5,7 @@ import time
 from typing import Any, TypeVar
 
 import msgspec
+from nats.errors import MaxPayloadError
 
 from benchwire.boards import profile
 from benchwire.events.asks import (
@@ -16,6 +17,7 @@ from benchwire.events.asks import (
     SystemDesigned,
 )
 from benchwire.events.bus import Bus
+from benchwire.events.log import EventTooLarge
 from benchwire.events.task import TaskRequested
 from benchwire.observability import errors
 
@@ -66,7 +68,7 @@ class Runners:
                 )
 
     async def design(self, asked: DesignSystem) -> SystemDesigned:
-        """What a runner's model would build. Raises ``Unusable`` and ``NobodyDesigns``."""
+        """What a runner's model would build. Raises ``Unusable``, ``EventTooLarge`` and ``NobodyDesigns``."""
         answer = await self._asked("design", asked, SystemDesigned, within_s=DESIGN_WITHIN_S)
         if isinstance(answer, SystemDesigned):
             return answer
@@ -85,6 +87,10 @@ class Runners:
     async def _asked(self, verb: str, ask: Any, answer: type[Answer], *, within_s: float) -> Answer | Refused:
         try:
             return await self._bus.ask(f"ask.agent.{verb}", ask, answer, timeout_s=within_s)
+        except MaxPayloadError:
+            raise EventTooLarge(
+                "what is asked for is more than an agent runner can be told in one piece; say it in fewer words"
+            ) from None
         except msgspec.MsgspecError as error:
             return Refused(code="unreadable", detail=f"the agent runner answered what cannot be read: {error}")
 

@@ -29,4 +29,4 @@ def apply(db: Database, one: Recorded) -> None:
             room.apply(db.conn, one)
 
 
-SCHEMA = Schema(filters=[FACTS], tables="".join(room.TABLES for room in _ROOMS), apply=apply, version=5)
+SCHEMA = Schema(filters=[FACTS], tables="".join(room.TABLES for room in _ROOMS), apply=apply, version=6)

@@ -9,6 +9,7 @@ from benchwire.events import codec
 from benchwire.events.event import Event
 from benchwire.events.log import Recorded
 from benchwire.events.task import (
+    NodeAssigned,
     NodeCompiled,
     NodeDeployed,
     NodeDeploying,
@@ -42,11 +43,11 @@ CREATE TABLE IF NOT EXISTS nodes (
     task_id TEXT NOT NULL, node_id TEXT NOT NULL, position INTEGER NOT NULL, board TEXT NOT NULL, description TEXT NOT NULL,
     spec TEXT NOT NULL,
     state TEXT NOT NULL, iteration INTEGER NOT NULL, image TEXT, elf TEXT, host TEXT, device TEXT, job_id TEXT, line TEXT, reason TEXT,
-    touched_seq INTEGER NOT NULL, PRIMARY KEY (task_id, node_id)
+    touched_seq INTEGER NOT NULL, assigned_host TEXT, assigned_device TEXT, PRIMARY KEY (task_id, node_id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS iterations (
     task_id TEXT NOT NULL, node_id TEXT NOT NULL, iteration INTEGER NOT NULL, generated TEXT, compiled TEXT, simulated TEXT, tested TEXT,
-    retried TEXT,    PRIMARY KEY (task_id, node_id, iteration)
+    retried TEXT, PRIMARY KEY (task_id, node_id, iteration)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS task_events (seq INTEGER PRIMARY KEY, task_id TEXT NOT NULL, body TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS task_events_by_task ON task_events (task_id, seq);
@@ -115,12 +116,15 @@ def _leave(db: sqlite3.Connection, event: Any, task: Task, sequence: int) -> Non
 def _plan(db: sqlite3.Connection, task_id: str, nodes: list[NodeSpec], sequence: int) -> None:
     for position, node in enumerate(nodes):
         db.execute(
-            "INSERT INTO nodes (task_id, node_id, position, board, description, spec, state, iteration, touched_seq) "
-            "VALUES (?, ?, ?, ?, ?, ?, 'pending', 0, ?) "
+            "INSERT INTO nodes (task_id, node_id, position, board, description, spec, assigned_host, assigned_device, state, iteration, "
+            "touched_seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?) "
             "ON CONFLICT (task_id, node_id) DO UPDATE SET position = excluded.position, board = excluded.board, "
             "description = excluded.description, spec = excluded.spec",
-            (task_id, node.node_id, position, node.board, node.description, _json(node), sequence),
-        )
+            (
+                task_id, node.node_id, position, node.board, node.description, _json(node), node.host, node.device,
+                sequence,
+            ),
+        )  # fmt: skip
 
 
 def _node(db: sqlite3.Connection, event: Any, sequence: int) -> None:
@@ -141,7 +145,7 @@ def _is_module(db: sqlite3.Connection, event: NodeGenerated) -> bool:
     return bool(db.execute(sql, (event.task_id, event.node_id)).fetchone() == ("",))
 
 
-def _news_of_node(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911 - one line per event
+def _news_of_node(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911, PLR0912 - one line per event
     match event:
         case NodeStarted():
             return {"state": "generating", "reason": None}
@@ -157,6 +161,8 @@ def _news_of_node(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911
             return {"state": "generating", "iteration": event.iteration}
         case NodeImageStored():
             return {"image": _json(event.image), "elf": _json(event.elf)}
+        case NodeAssigned():
+            return {"assigned_host": event.host, "assigned_device": event.device}
         case NodeDeploying():
             return {"state": "deploying", "host": event.host, "device": event.device, "job_id": event.job_id}
         case NodeDeployed():

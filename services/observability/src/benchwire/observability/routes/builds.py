@@ -19,6 +19,7 @@ from benchwire.observability.routes.params import AnyRequest, Id, TheLab
 from benchwire.observability.stopping import ending
 from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire import builds as wire
+from benchwire.observability.wire.tasks import end_in_words
 from benchwire.web.described import described
 from benchwire.web.tokens import Scope
 
@@ -68,7 +69,10 @@ async def parse_design(lab: TheLab, data: JSONBody[wire.ParseDesign]) -> dict[st
 async def start_build(lab: TheLab, request: AnyRequest, data: JSONBody[wire.StartBuild]) -> wire.Started:
     """Has the nodes of a system written, compiled and simulated, each until it passes or its iterations are spent."""
     build_id = made_id("build-", request)
-    await starting.started(lab, wire.task_of(data), build_id)
+    try:
+        await starting.started(lab, wire.task_of(data), build_id)
+    except errors.Unusable as error:
+        raise wire.in_words_of_builds(error) from None
     return wire.Started(session_id=build_id, status="started", websocket_url=socket_of(request, build_id))
 
 
@@ -86,8 +90,7 @@ async def get_build(lab: TheLab, session_id: Id) -> dict[str, Any]:
 async def _stopped(lab: Lab, session_id: str) -> dict[str, Any]:
     await _known(lab, session_id)
     after = await ending.cancel_task(lab, session_id)
-    said = "It is asked to end; its runner has not answered yet" if after.is_running else f"It is {after.status}"
-    return {"session_id": session_id, "status": after.status, "success": True, "message": said}
+    return {"session_id": session_id, "status": after.status, "success": True, "message": end_in_words(after)}
 
 
 @post(

@@ -7,7 +7,6 @@ from litestar.params import JSONBody
 
 from benchwire.observability.boards import assigning, deploying
 from benchwire.observability.lab import Lab
-from benchwire.observability.queries import TaskView
 from benchwire.observability.routes.params import Id, Text, TheLab
 from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire.builds import board_view
@@ -40,28 +39,29 @@ async def deploy_task(lab: TheLab, data: JSONBody[DeployTask]) -> dict[str, Any]
     return {"operations": await deploying.all_deployed(lab, data.task_id or data.session_id)}
 
 
-async def _assignments(lab: Lab, view: TaskView) -> dict[str, Any]:
+async def _assignments(lab: Lab, task_id: str) -> dict[str, Any]:
+    view = await deploying.known(lab, task_id)
     found = await assigning.boards(lab, view)
     shown = [{"node_id": node_id, **board_view(row)} for node_id, row in sorted(found.items())]
-    return {"session_id": view.task["task_id"], "assignments": shown}
+    return {"session_id": task_id, "assignments": shown}
 
 
 @post(
     "/api/deploy/{session_id:str}/assign/{port:path}",
     status_code=200,
-    opt=described(scope=Scope.CONTROL, example=examples.ASSIGN, answers=answers.Assignments),
+    opt=described(scope=Scope.CONTROL, example=examples.ASSIGN, answers=answers.Assignments, refuses=(409,)),
 )
 async def assign_board(
     lab: TheLab, session_id: Id, port: Id, data: JSONBody[AssignNode | None] = None
 ) -> dict[str, Any]:
-    """Gives the board on that port, or of that name, to a node of a build, for ``/api/deploy/flash`` and ``/api/deploy/flash-all``.
+    """Says that a node of a build is for the board on that port, or of that name: what deploys it takes that one, and no other.
 
-    That is a note of this service, gone when it ends; who wants to keep a board from others takes a lease.
+    A board is for one node of a build (409). Who wants to keep it from others until then takes a lease.
     """
     asked = data or AssignNode()
     view = await deploying.known(lab, session_id)
     await assigning.assign(lab, view, asked.node_id, port, asked.host)
-    return await _assignments(lab, view)
+    return await _assignments(lab, session_id)
 
 
 @delete(
@@ -70,10 +70,10 @@ async def assign_board(
     opt=described(scope=Scope.CONTROL, answers=answers.Assignments),
 )
 async def unassign_board(lab: TheLab, session_id: Id, port: Id, host: Text = None) -> dict[str, Any]:
-    """Takes the board back from whichever node of the build has it."""
+    """Takes the board back from whichever node of the build has it, which is for any of its kind then."""
     view = await deploying.known(lab, session_id)
     await assigning.unassign(lab, view, port, host)
-    return await _assignments(lab, view)
+    return await _assignments(lab, session_id)
 
 
 ROUTES = [deploy_node, deploy_task, assign_board, unassign_board]

@@ -1,10 +1,10 @@
 """People and sessions: what is said to one, and the calls that wait for somebody's word."""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 from litestar import get, post
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import JSONBody
 
 from benchwire.events.event import token
 from benchwire.observability import agents, approval, commands, errors, message, queries
@@ -12,7 +12,7 @@ from benchwire.observability.approval import State
 from benchwire.observability.lab import WRITE_DEADLINE_S, Lab
 from benchwire.observability.message import Heard
 from benchwire.observability.routes.calls import made_id
-from benchwire.observability.routes.params import AnyRequest, Id, TheLab
+from benchwire.observability.routes.params import AnyRequest, Id, InState, Limit, TheLab
 from benchwire.observability.routes.sessions import known
 from benchwire.observability.session import iso
 from benchwire.observability.wire import answers, examples
@@ -22,8 +22,7 @@ from benchwire.web.described import described
 from benchwire.web.scopes import name_of
 from benchwire.web.tokens import Scope
 
-WhichState = Annotated[State | None, QueryParameter(name="state")]  # ``state`` itself is a word of Litestar's
-Most = Annotated[int, QueryParameter(ge=1, le=10_000)]
+MOST_SHOWN = 1000
 
 
 # What is said to a session
@@ -56,25 +55,33 @@ async def say(lab: TheLab, request: AnyRequest, session_id: Id, data: JSONBody[S
 # Calls that wait for somebody's word
 
 
-async def _shown(lab: Lab, *, limit: int, session_id: str | None, state: State | None) -> dict[str, Any]:
+async def _shown(lab: Lab, *, limit: int | None, session_id: str | None, state: State | None) -> dict[str, Any]:
     now = iso(lab.now())
-    found = await lab.read(partial(queries.approvals, now=now, limit=limit, session_id=session_id, state=state))
+    found = await lab.read(
+        partial(queries.approvals, now=now, limit=limit or MOST_SHOWN, session_id=session_id, state=state)
+    )
     return {"approvals": [wire.approval_view(row, now) for row in found]}
 
 
+def _state(name: str | None) -> State | None:
+    if name not in (None, *State):
+        raise errors.Unusable(f"state: it must be one of {', '.join(State)}, not {str(name)[:40]!r}")
+    return None if name is None else State(name)
+
+
 @get("/approvals", opt=described(answers=answers.Approvals))
-async def list_approvals(lab: TheLab, in_state: WhichState = None, limit: Most = 1000) -> dict[str, Any]:
+async def list_approvals(lab: TheLab, in_state: InState = None, limit: Limit = None) -> dict[str, Any]:
     """Calls of tools that wait, or waited, for a person, in all sessions; the newest of them, oldest first. ``state=waiting`` are those to decide."""
-    return await _shown(lab, limit=limit, session_id=None, state=in_state)
+    return await _shown(lab, limit=limit, session_id=None, state=_state(in_state))
 
 
 @get("/sessions/{session_id:str}/approvals", opt=described(answers=answers.Approvals))
 async def list_approvals_of_session(
-    lab: TheLab, session_id: Id, in_state: WhichState = None, limit: Most = 1000
+    lab: TheLab, session_id: Id, in_state: InState = None, limit: Limit = None
 ) -> dict[str, Any]:
     """The same of one session."""
     await known(lab, session_id)
-    return await _shown(lab, limit=limit, session_id=session_id, state=in_state)
+    return await _shown(lab, limit=limit, session_id=session_id, state=_state(in_state))
 
 
 @post(

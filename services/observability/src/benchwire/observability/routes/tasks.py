@@ -7,6 +7,7 @@ from typing import Any
 from litestar import delete, get, post
 from litestar.params import JSONBody
 from litestar.response import Stream
+from sqlite_utils import Database
 
 from benchwire.events.event import token
 from benchwire.observability import commands, errors, logs, queries
@@ -82,13 +83,7 @@ async def stream_logs(lab: TheLab, task_id: Id) -> Stream:
 async def _cancel(lab: Lab, task_id: str) -> dict[str, Any]:
     token(task_id, "task_id")
     after = await ending.cancel_task(lab, task_id)
-    return {"task_id": task_id, "status": after.status, "success": True, "message": _in_words(after)}
-
-
-def _in_words(after: Task) -> str:
-    if after.is_running:
-        return "Task is asked to end; its runner has not answered yet"
-    return f"Task is {after.status}" + (f": {after.reason}" if after.reason else "")
+    return {"task_id": task_id, "status": after.status, "success": True, "message": wire.end_in_words(after)}
 
 
 @post(
@@ -113,8 +108,13 @@ async def delete_task(lab: TheLab, task_id: Id) -> dict[str, Any]:
 
 async def guide(lab: Lab, task_id: str, asked: Guide) -> None:
     """Writes guidance down for the next generation."""
-    found = await lab.read(lambda db: queries.life_of_task(db, task_id))
-    await lab.write(commands.guide_task(found, task_id, asked, lab.now()))
+
+    def find(db: Database) -> tuple[Task | None, list[str]]:
+        view = queries.task(db, task_id)
+        return queries.life_of_task(db, task_id), [] if view is None else [node["node_id"] for node in view.nodes]
+
+    found, nodes = await lab.read(find)
+    await lab.write(commands.guide_task(found, nodes, task_id, asked, lab.now()))
 
 
 @post(

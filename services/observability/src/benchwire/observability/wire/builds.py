@@ -77,6 +77,20 @@ def task_of(build: StartBuild) -> StartTask:
     )  # fmt: skip
 
 
+_CALLED = {
+    "prompt": "description", "board": "board_id", "max_iterations": "settings.max_iterations",
+    "simulation_timeout_s": "settings.simulation_timeout_seconds",
+}  # fmt: skip
+
+
+def in_words_of_builds(error: Unusable) -> Unusable:
+    """What is wrong with the task that a build is, by the names that fields have in a build."""
+    field, colon, why = str(error).partition(": ")
+    node, dot, name = field.rpartition(".")
+    called = f"{node}.board_type" if dot and name == "board" else _CALLED.get(field, field)
+    return Unusable(f"{called}{colon}{why}")
+
+
 def task_again(view: TaskView, iterations: Sequence[Row], asked: StartSimulation) -> StartTask:
     """A task that simulates what another one built: its last sources, with the same assertions, and no model. Raises ``Unusable``."""
     nodes = [node for node in view.nodes if asked.node_id in (None, node["node_id"])]
@@ -141,7 +155,7 @@ _STATES = {"deploying": "testing", "deployed": "testing"}  # words that these cl
 
 
 def build_view(view: TaskView, iterations: Sequence[Row], assigned: Mapping[str, Row]) -> dict[str, Any]:
-    """Answer of ``GET /api/build/{id}/status``; ``assigned`` are the boards that somebody gave to nodes."""
+    """Answer of ``GET /api/build/{id}/status``; ``assigned`` are the boards that nodes are for."""
     by_node = tried(iterations)
     return {
         "session_id": view.task["task_id"],

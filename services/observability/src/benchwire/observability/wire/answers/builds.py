@@ -70,10 +70,10 @@ class BuildIteration(msgspec.Struct, kw_only=True):
 
 
 class BoardOfNode(msgspec.Struct):
-    """A board that somebody gave to a node."""
+    """The board that a node is for; without ``port`` it is not plugged in now."""
 
     device_id: str
-    host: str
+    host: str | None
     port: str | None
 
 
@@ -116,12 +116,12 @@ class Assignment(msgspec.Struct, kw_only=True):
 
     node_id: str
     device_id: str
-    host: str
+    host: str | None
     port: str | None
 
 
 class Assignments(msgspec.Struct):
-    """The boards of a build's nodes, until it is flashed or the service ends."""
+    """The boards that a build's nodes are for."""
 
     session_id: str
     assignments: list[Assignment]

@@ -3,6 +3,7 @@
 from benchwire.events.event import Event
 from benchwire.events.live import TaskLog
 from benchwire.events.task import (
+    NodeAssigned,
     NodeCompiled,
     NodeDeployed,
     NodeDeploying,
@@ -82,6 +83,12 @@ def _said_of_node(event: Event) -> tuple[str, str] | None:  # noqa: C901, PLR091
             return "WARNING", f"iteration {event.iteration} did not pass ({event.stage}): {_first_line(event.feedback)}"
         case NodeImageStored():
             return "INFO", f"image of {event.image.size_bytes} bytes stored"
+        case NodeAssigned():
+            where = f" on {event.host}" if event.host else ""
+            return (
+                "INFO",
+                f"is for {event.device}{where} from now on" if event.device else "is for any board of its kind again",
+            )
         case NodeDeploying():
             return "INFO", f"flashing {event.device} on {event.host}"
         case NodeDeployed():

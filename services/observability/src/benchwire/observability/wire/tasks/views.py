@@ -7,7 +7,7 @@ import msgspec
 
 from benchwire.events.task import AssertionResult, NodeTested
 from benchwire.observability.queries import Row, TaskView
-from benchwire.observability.task import Status
+from benchwire.observability.task import Status, Task
 
 _ENDED = ("success", "failed", "skipped")
 _SIZES = ("flash_bytes", "ram_bytes", "flash_limit_bytes", "ram_limit_bytes")
@@ -86,6 +86,13 @@ def _module(node: Row, iterations: list[dict[str, Any]]) -> dict[str, Any]:
         "deployed": deployed(node),
         "iterations": iterations,
     }
+
+
+def end_in_words(after: Task) -> str:
+    """What came of it that somebody asked a task to end."""
+    if after.is_running:
+        return "Task is asked to end; its runner has not answered yet"
+    return f"Task is {after.status}" + (f": {after.reason}" if after.reason else "")
 
 
 def deployed(node: Row) -> dict[str, str | None] | None:
