@@ -14,6 +14,7 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.types import BlobResourceContents, CallToolResult, TextContent, TextResourceContents
 
 from benchwire.events import child
+from benchwire.events.testing.eventually import eventually
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -160,9 +161,12 @@ async def test_documents_are_pushed_searched_and_read(served: str) -> None:
     word = f"w{uuid.uuid4().hex}"
     async with over_http(served) as agent:
         pushed = await agent.asks("push_document", name="note.md", text=f"About {word}, ä.", tags=["mcp"])
-        found: dict[str, Any] = {"total": 0}
-        while not found["total"]:  # it is indexed a moment later
-            found = await agent.asks("search_documents", query=word, tags=["mcp"])
+
+        async def by_its_word() -> dict[str, Any] | None:
+            answer = await agent.asks("search_documents", query=word, tags=["mcp"])
+            return answer if answer["total"] else None
+
+        found = await eventually(by_its_word, what="it is indexed")
         assert [one["id"] for one in found["documents"]] == [pushed["id"]]
         assert word in found["documents"][0]["snippet"]
         part = await agent.asks("read_document", document_id=pushed["id"], offset=6, max_chars=3)

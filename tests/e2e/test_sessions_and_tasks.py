@@ -15,8 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from benchwire.deploy import lab_file
 from benchwire.deploy.app import app

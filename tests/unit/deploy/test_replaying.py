@@ -48,6 +48,7 @@ def test_nothing_of_another_lab_or_a_model_reaches_the_one_that_is_played_in() -
     assert told == {
         "PATH": "/bin",
         "BENCHWIRE_SANDBOX": "limits",
+        "BENCHWIRE_PORTS": "off",
         "BENCHWIRE_PROBES": "off",
         "BENCHWIRE_IDENTIFY": "off",
     }
@@ -69,4 +70,9 @@ def test_a_lab_beside_another_keeps_the_model_and_leaves_the_boards() -> None:
     told = with_virtual_boards_only(
         {"ANTHROPIC_API_KEY": "k", "BENCHWIRE_BOARDS": "b", "BENCHWIRE_PROBES": "on", "BENCHWIRE_IDENTIFY": "on"}
     )
-    assert told == {"ANTHROPIC_API_KEY": "k", "BENCHWIRE_PROBES": "off", "BENCHWIRE_IDENTIFY": "off"}
+    assert told == {
+        "ANTHROPIC_API_KEY": "k",
+        "BENCHWIRE_PORTS": "off",
+        "BENCHWIRE_PROBES": "off",
+        "BENCHWIRE_IDENTIFY": "off",
+    }

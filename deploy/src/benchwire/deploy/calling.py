@@ -1,5 +1,6 @@
 """Commands that ask a lab for one thing: with a client, until they are done or a person has had enough."""
 
+import math
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -36,6 +37,13 @@ def text_of(command: str, words: str) -> str:
         if not text.strip():
             raise ValueError("there is no text; say it, or give - and write it on stdin")
     return text
+
+
+def above_zero(value: float | None, option: str) -> float | None:
+    """The number that was given for ``option``, or None. Raises ``ValueError`` for what is no time and no money: 0, less, ``nan``, ``inf``."""
+    if value is not None and not 0 < value < math.inf:
+        raise ValueError(f"{option} is {value:g}; it takes a number above 0")
+    return value
 
 
 def print_json(value: Any) -> None:

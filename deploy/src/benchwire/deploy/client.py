@@ -25,7 +25,9 @@ _LAST_FRAMES = ("TASK_COMPLETE", "TASK_FAILED", "TASK_CANCELLED")
 _TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 30.0
 _TRANSFER_TIMEOUT = httpx.Timeout(None, connect=_TIMEOUT_S)  # as long as the log takes
-_AGAIN_S = 0.5
+AGAIN_S = 0.5
+AWAY_S = 60.0
+_FRAME_BYTES = 64 * 1024 * 1024  # a frame holds a whole event, with the sources or the output in it
 _PAGE_EVENTS = 1000
 _NEVER = 2**53  # behind every event
 _DATA = "data: "
@@ -92,13 +94,20 @@ class Client:
             raise NoLab(f"the lab at {self.url} does not answer, or broke off: {error}") from error
 
     async def frames(self, task_id: str) -> AsyncGenerator[dict[str, Any], None]:
-        """What happens to a task from its beginning to its end, each frame once; a connection that breaks is made again."""
+        """What happens to a task from its beginning to its end, each frame once; a connection that breaks is made again.
+
+        Raises ``Refused``, and ``NoLab`` when the lab is away for ``AWAY_S``.
+        """
         told: set[tuple[Any, Any]] = set()  # one fact may be told in several frames, each of another type
+        loop = asyncio.get_running_loop()
+        away_at: float | None = None
         while True:
             with contextlib.suppress(WebSocketException, OSError, TimeoutError):
                 # The token goes as a header: an address with it could end up in a log.
                 address = f"{ws_url(self.url)}/ws/{_quoted(task_id)}"
-                async with connect(address, additional_headers=self._headers, proxy=None) as socket:
+                async with connect(
+                    address, additional_headers=self._headers, proxy=None, max_size=_FRAME_BYTES
+                ) as socket:
                     async for text in socket:
                         frame = msgspec.json.decode(text, type=dict[str, Any])
                         place = (frame.get("seq"), frame.get("type"))
@@ -107,9 +116,15 @@ class Client:
                             yield frame
                         if frame.get("type") in _LAST_FRAMES:
                             return
-            if (await self.task(task_id))["status"] in ENDED:
-                return
-            await asyncio.sleep(_AGAIN_S)
+            try:  # a lab that is started anew goes on with its tasks
+                if (await self.task(task_id))["status"] in ENDED:
+                    return
+                away_at = None
+            except NoLab:
+                away_at = away_at or loop.time()
+                if loop.time() - away_at > AWAY_S:
+                    raise
+            await asyncio.sleep(AGAIN_S)
 
     async def sessions(self, **query: str) -> list[dict[str, Any]]:
         """Sessions, newest first; ``query`` as in ``GET /sessions``. Raises ``NoLab`` and ``Refused``."""
@@ -189,7 +204,7 @@ class Client:
         """
         query = {"session_id": session_id, **({"deltas": "true"} if deltas else {})}
         address = f"{ws_url(self.url)}/ws?{httpx.QueryParams(query)}"
-        async with connect(address, additional_headers=self._headers, proxy=None) as socket:
+        async with connect(address, additional_headers=self._headers, proxy=None, max_size=_FRAME_BYTES) as socket:
             async for text in socket:
                 yield msgspec.json.decode(text, type=dict[str, Any])
 

@@ -22,6 +22,7 @@ from rich.live import Live
 
 from benchwire.client.errors import NoLab, Refused
 from benchwire.deploy import demo_task, feed, interrupt, tail
+from benchwire.deploy.alone import with_virtual_boards_only
 from benchwire.deploy.client import Client
 from benchwire.deploy.demo_checks import Check, checks
 from benchwire.deploy.demo_task import Expected
@@ -86,7 +87,9 @@ async def _demo(options: Options) -> int:
     end = asyncio.get_running_loop().time() + DEADLINE_S
     with _folder(options.data) as folder:
         try:
-            async with running(_on_free_ports(options.settings, folder), tell=_teller(out)) as lab:
+            environment = with_virtual_boards_only(os.environ)
+            settings = _on_free_ports(options.settings, folder)
+            async with running(settings, environment=environment, tell=_teller(out)) as lab:
                 _say_where(out, lab, options.settings)
                 code = await _story(options, lab, out, end)
                 interrupt.still_wanted()

@@ -9,6 +9,7 @@ import typer
 from benchwire.boards import profile as profiles
 from benchwire.client.errors import NoLab, Refused
 from benchwire.deploy import interrupt, sources
+from benchwire.deploy.calling import above_zero
 from benchwire.deploy.client import Client, UrlOption, found
 from benchwire.deploy.sources import BadSources
 from benchwire.deploy.task.seeing import View, seen_through
@@ -35,8 +36,7 @@ def run(  # noqa: PLR0917 - typer calls it by name
     try:
         task = task_of(sources.read(path), board, expect=expect, patterns=asserted or [], deploy=deploy)
         client = found(url)
-        if timeout <= 0:
-            raise ValueError(f"--timeout is {timeout:g}; it takes seconds above 0")  # noqa: TRY301 - one place tells
+        above_zero(timeout, "--timeout")
     except (BadSources, profiles.UnknownProfile, InvalidSettings, ValueError) as error:
         sys.exit(_complain(str(error), 2))
     sys.exit(interrupt.run(lambda: _run(client, task, timeout)))

@@ -47,11 +47,16 @@ def mcp(  # noqa: PLR0917 - typer calls it by name
 
 
 def addresses(url: str | None, documents_url: str | None) -> Addresses:
-    """As told, else of the lab that runs on the data directory here, else as the environment says. Raises ``InvalidSettings``."""
+    """As told, else of the lab that runs on the data directory here, else as the environment says. Raises ``InvalidSettings``.
+
+    The documents of the lab here are not those of a lab that was named: ``documents`` is empty then, unless it is told, too.
+    """
     here = lab_file.read(load(Settings).data)
     of_lab = here.observability_url if here else os.environ.get("BENCHWIRE_URL")
     of_documents = here.documents_url if here else os.environ.get("BENCHWIRE_DOCUMENTS_URL")
-    return Addresses(url or of_lab or lab.DEFAULT_URL, documents_url or of_documents or documents.DEFAULT_URL)
+    if url and not (here and url.rstrip("/") == here.observability_url):
+        return Addresses(url, documents_url or os.environ.get("BENCHWIRE_DOCUMENTS_URL", ""))
+    return Addresses(of_lab or lab.DEFAULT_URL, documents_url or of_documents or documents.DEFAULT_URL)
 
 
 def _on_stdio(reach: Reach) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from nats.errors import Error as NatsError
 
 from benchwire.deploy import interrupt
-from benchwire.deploy.calling import called, print_json
+from benchwire.deploy.calling import above_zero, called, print_json
 from benchwire.deploy.client import Client
 from benchwire.deploy.ending import say, told
 from benchwire.deploy.hardware.asked import console
@@ -53,6 +53,7 @@ def replay(file: Path, virtual: list[str], data: Path | None, *, timeout_s: floa
     with told("session replay", CannotStart, *_FAILURES):
         recorded = cassettes.load(file)
         replaying.playable(recorded)
+        above_zero(timeout_s, "--timeout")
         sys.exit(interrupt.run(lambda: _replayed(recorded, virtual, data, timeout_s, lenient=lenient, json=json)))
 
 

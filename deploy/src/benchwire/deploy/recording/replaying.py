@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import fields, replace
 
+from benchwire.deploy.alone import with_virtual_boards_only
 from benchwire.deploy.client import Client
 from benchwire.deploy.parts import Part, Site, parts_of
 from benchwire.deploy.recording import NotRecordable, fetching
@@ -24,7 +25,7 @@ from benchwire.events.session import MessageSent, SessionStarted, ToolReturned
 from benchwire.events.settings import NatsSettings
 
 FILE = "cassette.json"
-_OF_ANOTHER = {"BENCHWIRE_DOCUMENTS_URL", "BENCHWIRE_BOARDS"}
+_OF_ANOTHER = {"BENCHWIRE_DOCUMENTS_URL"}
 # The answer during which somebody says something waits so long, and is asked for so long when it is said: it is then heard before the next one.
 _HELD_S = 3.0
 _ASKED_AFTER_S = 0.5
@@ -40,7 +41,13 @@ def playable(cassette: Cassette) -> SessionAsked | TaskAsked:
         raise NotRecordable(
             "it does not say what was asked for, so that there is nothing to play it for; `benchwire up --cassette` puts it in a model's place"
         )
-    return cassette.request
+    request = cassette.request
+    if isinstance(request, SessionAsked):
+        if not isinstance(request.body.get("session_id"), str):
+            raise NotRecordable("its request.body has no session_id; give it one, as `session record` does")
+        if request.said and not cassette.conversation:
+            raise NotRecordable("people speak in it, and it has no conversation in which a model answers them")
+    return request
 
 
 def boards_of(cassette: Cassette) -> list[str]:
@@ -83,7 +90,7 @@ def _of_its_own(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if name not in others and not name.startswith(("ANTHROPIC_", "NATS_", "BENCHWIRE_NATS_"))
     }
-    return own | {"BENCHWIRE_PROBES": "off", "BENCHWIRE_IDENTIFY": "off"}
+    return with_virtual_boards_only(own)
 
 
 def _parts(site: Site) -> list[Part]:

@@ -14,6 +14,7 @@ import msgspec
 from benchwire.deploy.scripted.wire import Answer, Request, ToolCall, Usage, spoken, spoken_last
 
 VERSION = 1
+MAX_BYTES = 256 * 1024 * 1024  # all of it is held in memory, several times over
 
 ENDED = (
     "I am the player of Benchwire's cassettes. The conversation that this one holds is at its end, and here it is asked for more: it went "
@@ -200,7 +201,7 @@ class Cassette(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def load(path: Path) -> Cassette:
     """The cassette in ``path``, JSON when its name says so and TOML otherwise; texts beside it are read. Raises ``CassetteError``."""
     try:
-        cassette = _decoded(path.read_bytes(), is_json=path.suffix == ".json")
+        cassette = _decoded(_read(path), is_json=path.suffix == ".json")
         return msgspec.structs.replace(
             cassette,
             conversation=[
@@ -220,12 +221,29 @@ def dumped(cassette: Cassette) -> bytes:
     return msgspec.json.format(msgspec.json.encode(cassette)) + b"\n"
 
 
+class _Version(msgspec.Struct):
+    """What is read first: a newer cassette may hold what is not known here."""
+
+    cassette: Any = None
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        body = file.read(MAX_BYTES + 1)
+    if len(body) > MAX_BYTES:
+        raise CassetteError(f"it is larger than {MAX_BYTES // 1024**2} MiB, which no cassette is")
+    return body
+
+
 def _decoded(body: bytes, *, is_json: bool) -> Cassette:
-    read = msgspec.json.decode(body, type=Cassette) if is_json else msgspec.toml.decode(body, type=Cassette)
-    if read.cassette not in (None, VERSION):
+    decode: Any = msgspec.json.decode if is_json else msgspec.toml.decode
+    version = decode(body, type=_Version).cassette
+    if version not in (None, VERSION):
+        newer = isinstance(version, int) and version > VERSION
         raise CassetteError(
-            f"it is a cassette of version {read.cassette}, and version {VERSION} is played; is this Benchwire too old?"
+            f"it is a cassette of version {version}, and version {VERSION} is played{'; is this Benchwire too old?' if newer else ''}"
         )
+    read: Cassette = decode(body, type=Cassette)
     if read.cassette is None and (read.conversation or read.request):
         raise CassetteError(f"it does not say its version; a cassette begins with `cassette = {VERSION}`")
     return read

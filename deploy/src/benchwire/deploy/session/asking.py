@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from benchwire.client.errors import Refused
-from benchwire.deploy.calling import called, print_json, text_of
+from benchwire.deploy.calling import above_zero, called, print_json, text_of
 from benchwire.deploy.client import Client, UrlOption
 from benchwire.deploy.ending import end, say
 from benchwire.deploy.hardware.asked import JsonOption, console, holder
@@ -148,8 +148,12 @@ def approvals(
 
 
 def budget_of(tokens: int | None, usd: float | None, wall_s: float | None) -> dict[str, Any] | None:
-    """The budget of a request; None when nothing is limited."""
-    given = {"max_tokens": tokens, "max_usd": usd, "max_wall_s": wall_s}
+    """The budget of a request; None when nothing is limited. Raises ``ValueError``."""
+    given = {
+        "max_tokens": tokens,
+        "max_usd": above_zero(usd, "--budget-usd"),
+        "max_wall_s": above_zero(wall_s, "--budget-wall"),
+    }
     return {name: value for name, value in given.items() if value is not None} or None
 
 

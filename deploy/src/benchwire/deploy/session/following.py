@@ -10,12 +10,10 @@ import msgspec
 from websockets.exceptions import WebSocketException
 
 from benchwire.client.errors import NoLab, Refused
-from benchwire.deploy.client import Client
+from benchwire.deploy.client import AGAIN_S, AWAY_S, Client
 from benchwire.events import codec
 from benchwire.events.event import Event
 
-AGAIN_S = 0.5
-AWAY_S = 60.0
 RUNNING = ("running", "stopping")
 _ENDS = ("session_stop", "session_failed", "session_stopped")
 

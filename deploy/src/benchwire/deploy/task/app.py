@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from benchwire.deploy.calling import called, print_json, text_of
+from benchwire.deploy.calling import above_zero, called, print_json, text_of
 from benchwire.deploy.client import ENDED, Client, UrlOption
 from benchwire.deploy.ending import say
 from benchwire.deploy.hardware.asked import JsonOption, console
@@ -62,12 +62,14 @@ def run(  # noqa: PLR0917 - typer calls it by name
             words, program, board=board, files=node or [], links=link or [], answers=answer or [], deploy=deploy, quality=quality,
             iterations=iterations, simulate=simulate,
         )  # fmt: skip
+        _ready(out)
+        patience = above_zero(timeout, "--timeout")
         if not wait:
             task_id = await client.start(body)
             print_json({"task_id": task_id}) if json else print(task_id)  # noqa: T201 - a command's own output
             return 0
         view = View("task run", json=json, log=log, out=out)
-        return await seen_through(client, body, view, timeout_s=timeout, quiet=json)
+        return await seen_through(client, body, view, timeout_s=patience, quiet=json)
 
     called("task run", url, asked)
 
@@ -91,6 +93,12 @@ def _body(
     )  # fmt: skip
 
 
+def _ready(folder: Path | None) -> None:
+    """Makes the folder before anything is paid for that would go there. Raises ``OSError``."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 @app.command()
 def watch(
     task_id: TaskId, log: LogOption = False, out: OutOption = None, json: JsonOption = False, url: UrlOption = None
@@ -102,6 +110,7 @@ def watch(
 
     async def asked(client: Client) -> int:
         await client.task(task_id)
+        _ready(out)
         return await watched(client, task_id, View("task watch", json=json, log=log, out=out))
 
     called("task watch", url, asked)

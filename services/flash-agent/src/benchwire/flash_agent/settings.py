@@ -21,8 +21,8 @@ class Settings(NatsSettings, frozen=True, kw_only=True):
     """``data`` is the directory of the lab on this machine; ``host`` is the name under which this host's boards are known.
 
     Virtual boards register in ``virtual_dir``; without it, only real ones are looked for. ``boards`` is the file in which a person says what is
-    plugged in. ``probes`` says whether debug probes are looked for (``auto``: where there is USB), ``identify`` whether a board of which nobody
-    said what it is is asked, which resets it. The job of an agent that was killed comes again
+    plugged in. ``ports`` says whether serial ports and drives are looked for, ``probes`` whether debug probes (``auto``: where there is USB),
+    ``identify`` whether a board of which nobody said what it is is asked, which resets it. The job of an agent that was killed comes again
     ``ack_wait_s`` seconds after it was heard of last. Up to ``max_tools`` flash tools run at the same time; a job that holds for longer than
     ``pause_limit_s`` is cancelled.
     """
@@ -31,6 +31,7 @@ class Settings(NatsSettings, frozen=True, kw_only=True):
     host: str = ""
     virtual_dir: Path | None = None
     boards: Path | None = None
+    ports: Literal["on", "off"] = "on"
     probes: Literal["auto", "on", "off"] = "auto"
     identify: Literal["on", "off"] = "on"
     ack_wait_s: float = 10.0

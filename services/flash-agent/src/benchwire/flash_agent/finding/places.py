@@ -44,7 +44,9 @@ class Places:
         self.sources = list(self._sources(settings))
 
     def _sources(self, settings: Settings) -> list[Source]:
-        found = [Source("serial ports", serial_boards, 1.0), Source("drives", drives, 1.0)]
+        found = []
+        if settings.ports == "on":
+            found += [Source("serial ports", serial_boards, 1.0), Source("drives", drives, 1.0)]
         if self._configured is not None:
             found.append(Source("configured boards", self._configured.find_local, 1.0))
             found.append(Source("network ports", self._configured.find_networked, 1.0))
