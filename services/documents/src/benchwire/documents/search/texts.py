@@ -7,7 +7,7 @@ from benchwire.documents.names import charset_of
 
 MAX_TEXT_BYTES = 1 << 20
 LOOK_BYTES = 8192
-MAX_WORDS = 256  # FTS5 goes as deep as there are words, and of some ten thousand it takes the process along
+MAX_WORDS = 4096  # FTS5 goes as deep as there are words, and with some ten thousand it takes the process along
 _WORD = re.compile(r'(-?)(?:"([^"]*)"?|([^\s"]+))')
 
 
