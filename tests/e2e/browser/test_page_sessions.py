@@ -335,7 +335,7 @@ async def test_usage_is_summed_up_by_day_and_by_model(page: Page, client: httpx.
 
     await eventually(counted, what="both calls to be counted")
     await page.goto("/#/usage")
-    await expect(page.locator("tbody tr")).to_have_count(1)
+    await expect(page.locator("tbody tr", has_text=f"{START:%Y-%m-%d}")).to_have_count(1)
     await page.get_by_role("button", name="by model").click()
     await expect(page.locator("tbody tr", has_text="model-a")).to_contain_text("1,200")
 

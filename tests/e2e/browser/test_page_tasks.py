@@ -20,6 +20,7 @@ from benchwire.events.task import (
     NodeSpec,
     NodeStarted,
     NodeTested,
+    TaskCancelled,
     TaskClaimed,
     TaskPlanned,
     TaskRequested,
@@ -59,6 +60,29 @@ async def test_a_firmware_is_followed_from_its_request_to_the_words_of_the_board
     await page.goto(f"{lab.observability_url}/#/lab")
     await expect(page.locator(".bars > .completed").first).to_contain_text("written and verified")
     await expect(page.locator(".console li").last).to_contain_text("tick")
+
+
+async def test_a_row_that_changes_while_it_is_clicked_on_takes_the_click(page: Page, lab_log: Log) -> None:
+    async def ask(name: str) -> None:
+        now = datetime.now(UTC)
+        await lab_log.append(
+            TaskRequested(timestamp=now, task_id=f"task-{name}", kind="firmware", prompt=name, board="stm32f405")
+        )
+
+    await page.goto("/#/tasks")
+    await expect(page.locator("#link")).to_have_text("live")
+    await ask("below")
+    await ask("pressed")
+    row, below = (page.locator(".rows a", has_text=name) for name in ("pressed", "below"))
+    await expect(row).to_be_visible()
+    await row.hover()
+    await page.mouse.down()
+    for name in ("pressed", "below"):
+        await lab_log.append(TaskCancelled(timestamp=datetime.now(UTC), task_id=f"task-{name}", reason="enough"))
+    await expect(below.locator(".badge")).to_have_text("cancelled")  # so the list was made anew
+    await page.mouse.up()
+    await expect(page.locator(".detail h2")).to_have_text("pressed")
+    await expect(row.locator(".badge")).to_have_text("cancelled")
 
 
 async def test_a_task_is_guided_and_cancelled(page: Page, client: httpx.AsyncClient, lab_log: Log) -> None:

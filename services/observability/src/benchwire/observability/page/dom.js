@@ -38,6 +38,9 @@ function append(parent, children) {
 /** Of elements that `reconcile` made. @type {WeakMap<Element, string>} */
 const versions = new WeakMap();
 
+/** How the children of an element were made last. @type {WeakMap<Element, () => void>} */
+const redraws = new WeakMap();
+
 /** Puts `children` in the place of everything that is in `parent`. @param {Element} parent @param {...Child} children */
 export function fill(parent, ...children) {
   parent.replaceChildren();
@@ -46,7 +49,7 @@ export function fill(parent, ...children) {
 
 /**
  * Makes the children of `parent` those that `items` stand for, in their order, and leaves alone what did not change, so that
- * focus, selection and opened folds stay.
+ * focus, selection and opened folds stay. One that a pointer is down on waits until that is up again: the click would else be lost.
  *
  * @template T
  * @param {Element} parent
@@ -56,6 +59,7 @@ export function fill(parent, ...children) {
  * @param {(item: T, before: Element | undefined) => Element} make
  */
 export function reconcile(parent, items, keyOf, versionOf, make) {
+  redraws.set(parent, () => reconcile(parent, items, keyOf, versionOf, make));
   const there = new Map();
   for (const child of parent.children) there.set(/** @type {HTMLElement} */ (child).dataset.key, child);
   let place = parent.firstElementChild;
@@ -65,7 +69,9 @@ export function reconcile(parent, items, keyOf, versionOf, make) {
     const before = there.get(key);
     there.delete(key);
     let element = before;
-    if (!before || versions.get(before) !== version) {
+    if (before?.matches(":active") && versions.get(before) !== version) {
+      document.addEventListener("pointerup", () => window.setTimeout(() => redraws.get(parent)?.(), 0), { once: true });
+    } else if (!before || versions.get(before) !== version) {
       element = /** @type {HTMLElement} */ (make(item, before));
       element.dataset.key = key;
       versions.set(element, version);
