@@ -12,6 +12,7 @@ from benchwire.agent.sandbox.ids import Ids
 from benchwire.agent.sandbox.limits import Finished, Limits
 from benchwire.agent.sandbox.sandbox import Kind, Sandbox, SandboxUnavailable
 
+OTHER_IDS = 3
 PROBE = Limits(cpu_s=5, address_bytes=1 << 30, file_bytes=1 << 20, processes=8, disk_bytes=1 << 20, wall_s=10.0)
 # Who is it, and can it start another process? Where the kernel counts all processes of a user as one crowd, this user may have too many.
 _SCRIPT = 'test "$(/usr/bin/id -u)" != 0 || { echo "it would run as root" >&2; exit 1; }; /bin/true & wait'
@@ -59,6 +60,10 @@ async def _problem(sandbox: Sandbox) -> str | None:
         return "bubblewrap is not installed (package bubblewrap)"
     try:
         finished = await _tried(sandbox)
+        for _ in range(OTHER_IDS):  # what had that id before may not be reaped yet
+            if _FORK not in finished.stderr:
+                break
+            finished = await _tried(sandbox)
     except OSError as error:
         return f"{name} does not work here: {error}"
     if finished.broken is not None:

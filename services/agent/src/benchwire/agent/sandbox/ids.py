@@ -6,6 +6,7 @@ machine, by the name of a socket that its user keeps: several runners may share 
 
 import asyncio
 import contextlib
+import itertools
 import os
 import socket
 from collections.abc import AsyncGenerator
@@ -18,6 +19,9 @@ from benchwire.agent.sandbox.leftovers import end_all_of
 FIRST = 61000  # neither Debian nor systemd gives 60578 to 61183 to anybody
 COUNT = 128
 LOOK_AGAIN_S = 0.02
+
+# Where to begin in the range: what was killed counts for its id until it is reaped, so that runners should not all want the same one.
+_starts = itertools.count(os.getpid())
 
 
 class _Lease:
@@ -35,7 +39,7 @@ class Ids:
 
     def __init__(self, first: int = FIRST, count: int = COUNT) -> None:
         self._ids = range(first, first + count)
-        self._next = 0
+        self._next = next(_starts) % count
         self._leases: dict[Path, _Lease] = {}
 
     @classmethod
