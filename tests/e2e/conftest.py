@@ -15,6 +15,21 @@ from benchwire.deploy import lab_file
 from benchwire.events import child
 
 _START_S = 90.0
+_ECHO = """
+#include "board.h"
+
+int main(void) {
+    board_init();
+    uart_puts("READY\\r\\n");
+    uart_puts("heard: ");
+    for (;;) {
+        int c = uart_getc_nonblocking();
+        if (c < 0) continue;
+        uart_putc((char)c);
+        if (c == '\\n') uart_puts("heard: ");
+    }
+}
+"""
 
 
 @pytest.fixture
@@ -23,6 +38,12 @@ def lab_dir() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="bw-"))
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def echo_source() -> str:
+    """Firmware that prints a line, and then says again what it is told."""
+    return _ECHO
 
 
 @pytest.fixture(scope="session")

@@ -21,21 +21,6 @@ from benchwire.deploy.app import app
 from benchwire.events import child
 
 BOARD = "stm32f405-1"
-SOURCE = """
-#include "board.h"
-
-int main(void) {
-    board_init();
-    uart_puts("READY\\r\\n");
-    uart_puts("heard: ");
-    for (;;) {
-        int c = uart_getc_nonblocking();
-        if (c < 0) continue;
-        uart_putc((char)c);
-        if (c == '\\n') uart_puts("heard: ");
-    }
-}
-"""
 
 
 @pytest.fixture
@@ -83,10 +68,10 @@ class Shell:
 
 
 @pytest.fixture
-def firmware(tmp_path: Path) -> Path:
+def firmware(tmp_path: Path, echo_source: str) -> Path:
     """An image that prints a line, and then says again what it is told."""
     profile = profiles.load("stm32f405")
-    (tmp_path / "main.c").write_text(SOURCE)
+    (tmp_path / "main.c").write_text(echo_source)
     sources = [str(tmp_path / "main.c"), *(str(profiles.ROOT / one) for one in profile.support_sources)]
     elf, image = tmp_path / "app.elf", tmp_path / "app.bin"
     linker = str(profiles.ROOT / profile.linker_script)

@@ -19,21 +19,6 @@ from benchwire.events.testing.eventually import eventually
 pytestmark = pytest.mark.timeout(180)
 
 BOARD = "stm32f405-1"
-SOURCE = """
-#include "board.h"
-
-int main(void) {
-    board_init();
-    uart_puts("READY\\r\\n");
-    uart_puts("heard: ");
-    for (;;) {
-        int c = uart_getc_nonblocking();
-        if (c < 0) continue;
-        uart_putc((char)c);
-        if (c == '\\n') uart_puts("heard: ");
-    }
-}
-"""
 _BENCHWIRE = [sys.executable, "-m", "benchwire.deploy"]
 
 
@@ -89,11 +74,13 @@ class Agent:
         return said.text
 
 
-async def test_an_agent_has_firmware_built_and_puts_it_on_a_board_of_its_own(environment: dict[str, str]) -> None:
+async def test_an_agent_has_firmware_built_and_puts_it_on_a_board_of_its_own(
+    environment: dict[str, str], echo_source: str
+) -> None:
     async with over_stdio(environment) as agent:
         node = {
             "node_id": "echo",
-            "sources": {"main.c": SOURCE},
+            "sources": {"main.c": echo_source},
             "assertions": [{"name": "it says so", "pattern": "READY"}],
         }
         begun = await agent.asks("start_firmware_task", prompt="An echo.", board="stm32f405", nodes=[node])
