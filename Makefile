@@ -43,7 +43,7 @@ test: setup browser lint types ## everything that has to pass: lint, types, impo
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q
 
 faults: setup ## every test with faults, also those that `make test` leaves out
-	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q -m "long or not long" tests/fault
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q -m "long or not long" tests/faults
 
 lint: setup ## format, lint and import contracts, checked
 	@$(BIN)/ruff format --check --quiet .
