@@ -1,6 +1,7 @@
-"""Whether a model is configured, told without its SDK: that takes seconds of processor time to import, and is loaded when it is first needed."""
+"""Whether a model is configured, told without its SDK: that takes seconds of processor time to import, and a runner is there before that."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +37,11 @@ class Endpoint:
             if self._model is None:
                 raise ModelFailed(NOT_CONFIGURED)
             return self._model
+
+    async def warm(self) -> None:
+        """Loads the SDK, so that the first piece of work does not wait for that. Whoever asks for the model hears what is wrong with it."""
+        with contextlib.suppress(ModelFailed):
+            await self.model()
 
     async def close(self) -> None:
         """Closes what was opened."""

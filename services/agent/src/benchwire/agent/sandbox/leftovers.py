@@ -26,25 +26,30 @@ def sweep(variable: str, value: str) -> None:
 
 
 def end_all_of(uid: int) -> None:
-    """Ends every process of an id that nothing else on this host has; for root."""
+    """Ends every process of an id that nothing else on this host has, and waits until they are reaped; for root.
+
+    Until then they count for the id's limit of processes, and whoever has it next would find it crowded.
+    """
     end = time.monotonic() + END_S
-    while pids := _of(uid):
-        for pid in pids:
+    while states := _of(uid):
+        running = [pid for pid, state in states.items() if state not in "ZX"]
+        for pid in running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if time.monotonic() > end:
-            log.warning("processes of the id %d do not end: %s", uid, pids)
+            log.warning("processes of the id %d do not end: %s", uid, running or f"{len(states)} are not reaped")
             return
         time.sleep(LOOK_AGAIN_S)
 
 
-def _of(uid: int) -> list[int]:
-    found = []
+def _of(uid: int) -> dict[int, str]:
+    """The state of each process of the id, as ``ps`` has it."""
+    found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             said = dict(line.split(":\t", 1) for line in (entry / "status").read_text().splitlines() if ":\t" in line)
-            if int(said["Uid"].split()[0]) == uid and said["State"][0] not in "ZX":
-                found.append(int(entry.name))
+            if int(said["Uid"].split()[0]) == uid:
+                found[int(entry.name)] = said["State"][0]
     return found
 
 

@@ -4,18 +4,7 @@
  */
 #include "cortexm.h"
 
-static void nothing(void)
-{
-}
-
-WEAK(NMI_Handler, unexpected);
-WEAK(MemManage_Handler, unexpected);
-WEAK(BusFault_Handler, unexpected);
-WEAK(UsageFault_Handler, unexpected);
-WEAK(SVC_Handler, unexpected);
-WEAK(DebugMon_Handler, unexpected);
-WEAK(PendSV_Handler, unexpected);
-WEAK(SysTick_Handler, nothing); /* delay_ms() only wants to be woken */
+V7M_EXCEPTIONS;
 WEAK(EXTI0_IRQHandler, unexpected);
 WEAK(EXTI15_10_IRQHandler, unexpected);
 WEAK(TIM2_IRQHandler, unexpected);
@@ -26,8 +15,7 @@ WEAK(USART1_IRQHandler, unexpected);
 
 VECTORS(82) = { /* positions 0 to 81 */
     .stack = stack_top,
-    .system = {Reset_Handler, NMI_Handler, HardFault_Handler, MemManage_Handler, BusFault_Handler, UsageFault_Handler, 0, 0, 0, 0,
-               SVC_Handler, DebugMon_Handler, 0, PendSV_Handler, SysTick_Handler},
+    .system = V7M_SYSTEM,
     .interrupt = {[0 ... 5] = unexpected, [6] = EXTI0_IRQHandler, [7 ... 27] = unexpected, [28] = TIM2_IRQHandler,
                   [29] = TIM3_IRQHandler, [30] = TIM4_IRQHandler, [31 ... 36] = unexpected, [37] = USART1_IRQHandler,
                   [38 ... 39] = unexpected, [40] = EXTI15_10_IRQHandler, [41 ... 49] = unexpected, [50] = TIM5_IRQHandler,
