@@ -12,8 +12,8 @@ import psutil
 import pytest
 from nats.aio.msg import Msg
 
-from benchwire.events import nats_server
-from benchwire.events.bus import Bus, connected
+from benchwire.events import child, nats_server
+from benchwire.events.bus import Bus, NatsUnreachable, connected
 from benchwire.events.settings import NatsSettings
 from benchwire.events.testing.eventually import eventually
 
@@ -168,3 +168,13 @@ async def test_a_server_that_is_frozen_does_not_answer_though_it_looks_connected
         await eventually(silent)
         assert bus.connected
     assert await bus.answers(within_s=DEADLINE_S)
+
+
+async def test_a_server_without_jetstream_is_waited_for_and_then_said_to_have_none(tmp_path: Path) -> None:
+    """A leaf node has none of its own, and is of no use only as long as it has no way to the servers that do."""
+    argv = [nats_server.binary(), "--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir", str(tmp_path)]
+    async with child.spawn(argv, stdout=child.DEVNULL, stderr=child.DEVNULL) as server:
+        url = await eventually(lambda: nats_server.ports_of(tmp_path, server.pid), what="the server listens")
+        with pytest.raises(NatsUnreachable, match="no JetStream behind"):
+            async with connected(NatsSettings(nats_url=url, nats_connect_timeout_s=1.0), name="test"):
+                pass

@@ -1,13 +1,16 @@
 import asyncio
+import contextlib
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from sqlite_utils import Database
 
 from benchwire.events import nats_server
 from benchwire.events.bus import Bus, connected
 from benchwire.events.log import Log, Recorded
-from benchwire.events.projection import Projection, Schema, rows_of
+from benchwire.events.projection import Projection, ProjectionDamaged, Schema, rows_of
 from benchwire.events.session import SessionStarted
 from benchwire.events.settings import NatsSettings
 from benchwire.events.testing.eventually import eventually
@@ -105,3 +108,44 @@ async def test_a_projection_ends_when_it_is_told_to_even_if_an_event_arrives_at_
     for number in range(20):
         async with asyncio.timeout(30), Projection(bus, tmp_path / "p.sqlite", SCHEMA).running():
             await log.append(started(f"last-{number}"))
+
+
+async def test_rows_that_were_damaged_while_nobody_looked_are_built_anew(log: Log, bus: Bus, tmp_path: Path) -> None:
+    path = tmp_path / "p.sqlite"
+    for number in range(200):
+        await log.append(started(f"s{number}"))
+    async with Projection(bus, path, SCHEMA).running():
+        pass
+    whole = rows_of(path)
+    scribbled(path)
+    async with Projection(bus, path, SCHEMA).running():
+        assert rows_of(path) == whole
+
+
+async def test_damage_that_a_reader_runs_into_ends_the_projection_and_the_next_one_builds_it_anew(
+    log: Log, bus: Bus, tmp_path: Path
+) -> None:
+    path = tmp_path / "p.sqlite"
+    for number in range(200):
+        await log.append(started(f"s{number}"))
+    projection = Projection(bus, path, SCHEMA)
+    with pytest.raises(ExceptionGroup) as ended:  # noqa: PT012 - it ends in the middle
+        async with projection.running():
+            with contextlib.closing(sqlite3.connect(path)) as db:
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            scribbled(path)
+            with pytest.raises(ProjectionDamaged):
+                await projection.read(ids)
+            await asyncio.sleep(30.0)
+    assert ended.group_contains(ProjectionDamaged)
+    async with Projection(bus, path, SCHEMA).running():
+        assert len(rows_of(path)["sessions"]) == 200
+
+
+def scribbled(path: Path) -> None:
+    """Spoils every page but the first."""
+    pages = path.stat().st_size // 4096
+    with path.open("r+b") as file:
+        for page in range(1, pages):
+            file.seek(page * 4096)
+            file.write(bytes([255]) * 512)

@@ -70,7 +70,7 @@ async def test_reading_from_a_server_that_falls_silent_ends_in_time(
         await reading.aclose()
         taken = _chunks_after_a_freeze(bus, digest, nats)
     else:
-        os.kill(nats.process.pid, signal.SIGSTOP)
+        await _frozen(nats)
         taken = _read(log)
     try:
         async with asyncio.timeout(30):
@@ -78,6 +78,18 @@ async def test_reading_from_a_server_that_falls_silent_ends_in_time(
                 await taken
     finally:
         os.kill(nats.process.pid, signal.SIGCONT)
+
+
+async def _frozen(nats: nats_server.Server) -> None:
+    """On a machine that is busy the signal needs a moment, in which the server would answer."""
+    os.kill(nats.process.pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{nats.process.pid}/task")
+
+    def stands_still() -> bool:
+        stats = [(one / "stat").read_text() for one in threads.iterdir()]
+        return all(one.rpartition(")")[2].split()[0] in "Tt" for one in stats)
+
+    await eventually(stands_still, what="all threads of the server to stand still")
 
 
 async def _read(log: Log) -> None:
@@ -92,7 +104,7 @@ async def _chunks_after_a_freeze(bus: Bus, digest: str, nats: nats_server.Server
 
     async def then_frozen(digest: str) -> object:
         info = await found(digest)
-        os.kill(nats.process.pid, signal.SIGSTOP)
+        await _frozen(nats)
         return info
 
     blobs._info = then_frozen  # type: ignore[method-assign,assignment]
@@ -201,7 +213,7 @@ async def test_what_came_before_a_pull_was_lost_is_taken_first(log: Log, bus: Bu
     pull = Pull(bus, STREAM, "q", 10)
     async with pull.listening():
         await pull._ask()
-        await eventually(lambda: pull._inbox.qsize() == 3, what="the messages")
+        await eventually(lambda: len(pull._inbox) == 3, what="the messages")
         await bus.reconnected()
         assert len(await pull.messages()) == 3
         with pytest.raises(Lost):

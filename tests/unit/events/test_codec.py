@@ -88,3 +88,24 @@ def test_the_body_is_readable_as_it_travels() -> None:
         MessageSent(timestamp=AT, session_id="s", role="user", content=[{"type": "text", "text": "hi"}])
     )
     assert body.startswith(b'{"event_type":"message","timestamp":"2026-01-17T12:00:00Z","session_id":"s"')
+
+
+def test_an_event_is_believed_where_it_travels_and_nowhere_else() -> None:
+    event = SessionStarted(session_id="s", timestamp=AT)
+    body = codec.encode(event)
+    assert codec.decode(body, {}, "bench.session.s.started") == event
+    for elsewhere in (
+        "bench.session.other.started",
+        "bench.session.s.ended",
+        "bench.session.s",
+        "bench.session.s.started.x",
+        "",
+    ):
+        with pytest.raises(codec.Malformed, match="not where it travels"):
+            codec.decode(body, {}, elsewhere)
+
+
+def test_what_a_server_sent_somewhere_because_it_was_asked_to_is_no_event() -> None:
+    body = codec.encode(SessionStarted(session_id="s", timestamp=AT))
+    with pytest.raises(codec.Malformed, match="was not published there"):
+        codec.decode(body, {codec.COPIED: "LIVE"}, "bench.session.s.started")

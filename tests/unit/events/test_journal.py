@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -92,3 +93,20 @@ def test_lines_for_people_stay_as_they_were(said: pytest.CaptureFixture[str]) ->
     journal.begun("agent", {})
     logging.getLogger("room").info("ready")
     assert said.readouterr().err.endswith(" agent INFO ready\n")
+
+
+def test_no_message_forges_a_line_or_drives_a_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    formatter = journal._formatter("observability", {})  # the lines that people read
+    evil = "no\n2026-01-17 12:00:00 observability CRITICAL all is lost\x1b[2J\x9b31m\u202e"
+    record = logging.LogRecord("x", logging.WARNING, __file__, 1, "refused: %s", (evil,), None)
+    line = formatter.format(record)
+    assert line.isprintable()
+    assert "refused: no\\n2026-01-17" in line
+    try:
+        int(evil)
+    except ValueError:
+        record = logging.LogRecord("x", logging.ERROR, __file__, 1, "failed", (), sys.exc_info())
+    first, *below = formatter.format(record).split("\n")
+    assert first.endswith("failed")
+    assert all(line.startswith("  ") and line.isprintable() for line in below)
+    assert any("Traceback" in line for line in below)

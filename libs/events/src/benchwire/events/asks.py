@@ -1,9 +1,10 @@
 """Request and reply: only what may be forgotten. What must happen is a fact in the log."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
+from benchwire.events.catalog import AGENT, DOCUMENTS, FLASH_AGENT, OBSERVABILITY
 from benchwire.events.event import Artifact
 from benchwire.events.task import NodeSpec, UartLink
 
@@ -182,3 +183,31 @@ class DocumentTold(msgspec.Struct, frozen=True, kw_only=True, tag="document_told
 
     document: DocumentFound
     artifact: Artifact
+
+
+def replies_of(inbox: str, subject: str) -> str:
+    """Where the answers to ``subject`` come, for whoever has that ``inbox``: ``_REPLY.agent.lab-1.host.lab-2.scan`` and a token of each."""
+    return f"{inbox.replace('_INBOX', '_REPLY', 1)}.{subject.removeprefix('ask.')}"
+
+
+class Ask(NamedTuple):
+    """What a service can be asked: the subject, the request, its answer when it is not ``Refused``, who asks and who answers."""
+
+    subject: str
+    request: type[msgspec.Struct]
+    answer: type[msgspec.Struct]
+    askers: tuple[str, ...]
+    answerer: str
+
+
+ASKS = (
+    Ask("ask.host.{host}.scan", ScanHost, HostScanned, (OBSERVABILITY,), FLASH_AGENT),
+    Ask("ask.host.{host}.identify", IdentifyDevice, Identified, (OBSERVABILITY,), FLASH_AGENT),
+    Ask("ask.host.{host}.handle", HandleDevice, Handled, (OBSERVABILITY,), FLASH_AGENT),
+    Ask("ask.host.{host}.write_serial", WriteSerial, SerialAccepted, (OBSERVABILITY, AGENT), FLASH_AGENT),
+    Ask("ask.agent.design", DesignSystem, SystemDesigned, (OBSERVABILITY,), AGENT),
+    Ask("ask.agent.boards", ListBoards, BoardsListed, (OBSERVABILITY,), AGENT),
+    Ask("ask.documents.push", PushDocument, DocumentPushed, (AGENT,), DOCUMENTS),
+    Ask("ask.documents.search", SearchDocuments, DocumentsFound, (AGENT,), DOCUMENTS),
+    Ask("ask.documents.get", GetDocument, DocumentTold, (AGENT,), DOCUMENTS),
+)

@@ -7,42 +7,19 @@ a library knows no service, is given to ``document``: who reads what (``Reader``
 import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
-from benchwire.events import asks, catalog, codec, tracing
-from benchwire.events.asks import Refused
-from benchwire.events.catalog import AGENT, CATALOG, DOCUMENTS, FLASH_AGENT, OBSERVABILITY, Entry
+from benchwire.events import catalog, codec, tracing
+from benchwire.events.asks import ASKS, Ask, Refused
+from benchwire.events.catalog import CATALOG, Entry
 
 VERSION = "3.0.0"
 NATS = "nats"
 
 Json = dict[str, Any]
 Kind = type[msgspec.Struct]
-
-
-class Ask(NamedTuple):
-    """What a service can be asked: the subject, the request, its answer when it is not ``Refused``, who asks and who answers."""
-
-    subject: str
-    request: Kind
-    answer: Kind
-    askers: tuple[str, ...]
-    answerer: str
-
-
-ASKS = (
-    Ask("ask.host.{host}.scan", asks.ScanHost, asks.HostScanned, (OBSERVABILITY,), FLASH_AGENT),
-    Ask("ask.host.{host}.identify", asks.IdentifyDevice, asks.Identified, (OBSERVABILITY,), FLASH_AGENT),
-    Ask("ask.host.{host}.handle", asks.HandleDevice, asks.Handled, (OBSERVABILITY,), FLASH_AGENT),
-    Ask("ask.host.{host}.write_serial", asks.WriteSerial, asks.SerialAccepted, (OBSERVABILITY, AGENT), FLASH_AGENT),
-    Ask("ask.agent.design", asks.DesignSystem, asks.SystemDesigned, (OBSERVABILITY,), AGENT),
-    Ask("ask.agent.boards", asks.ListBoards, asks.BoardsListed, (OBSERVABILITY,), AGENT),
-    Ask("ask.documents.push", asks.PushDocument, asks.DocumentPushed, (AGENT,), DOCUMENTS),
-    Ask("ask.documents.search", asks.SearchDocuments, asks.DocumentsFound, (AGENT,), DOCUMENTS),
-    Ask("ask.documents.get", asks.GetDocument, asks.DocumentTold, (AGENT,), DOCUMENTS),
-)
 
 
 class Reader(msgspec.Struct, frozen=True):

@@ -71,8 +71,9 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 class Blobs:
     """Puts bytes in, gets them out, whole and checked."""
 
-    def __init__(self, bus: Bus) -> None:
-        self._objects = Objects(bus)
+    def __init__(self, bus: Bus, *, may_purge: bool = True) -> None:
+        """``may_purge`` is for the one service that frees and sweeps; all others put and get."""
+        self._objects = Objects(bus, may_purge=may_purge)
 
     async def put(self, data: bytes | Path, *, name: str, known: Artifact | None = None) -> Artifact:
         """Stores ``data`` under its digest; the same bytes are stored once. Raises ``LogUnavailable``.

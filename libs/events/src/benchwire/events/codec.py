@@ -15,6 +15,7 @@ from benchwire.events.event import Event
 
 MSG_ID = "Nats-Msg-Id"
 VERSION = "Bench-Event-Version"
+COPIED = "Nats-Stream"  # on what a server gave out of a stream as the reply to a request
 CAUSED_BY = "Bench-Caused-By"
 
 
@@ -69,8 +70,23 @@ def headers(event: Event, event_id: str, caused_by: str | None = None) -> dict[s
     return carried
 
 
-def decode(body: bytes, carried: Mapping[str, str] | None = None) -> Event | Unknown:
-    """The event in ``body``. Raises ``Malformed`` when a known type does not fit; an unknown one comes back as ``Unknown``."""
+def decode(body: bytes, carried: Mapping[str, str] | None = None, subject: str | None = None) -> Event | Unknown:
+    """The event in ``body``. Raises ``Malformed`` when a known type does not fit; an unknown one comes back as ``Unknown``.
+
+    Where it came says who may have written it (see ``permissions``), what stands in it does not: one that came on another ``subject`` than its
+    own is ``Malformed``, too. So is a reply that whoever asked had sent there.
+    """
+    event = _decoded(body, carried)
+    if subject is None or isinstance(event, Unknown):
+        return event
+    if not catalog.travels_on(event, subject):
+        raise Malformed(f"{tag_of(event)}: it came on {subject}, which is not where it travels")
+    if carried is not None and COPIED in carried:
+        raise Malformed(f"{tag_of(event)}: it was not published there, but asked for in a way that sent it there")
+    return event
+
+
+def _decoded(body: bytes, carried: Mapping[str, str] | None) -> Event | Unknown:
     version = _version(carried)
     try:
         if version == 1:

@@ -7,20 +7,62 @@ attempts, and gives up; the next cancel, of whoever ends the event loop, then me
 
 import asyncio
 import contextlib
+import logging
+from collections.abc import Callable
 from typing import Any
 
 from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from benchwire.events import cancels
 
+_NO_STATUS = b"NATS/1.0\r\n"
+_NOT_LET_IN = ("authorization violation", "authentication revoked", "authentication expired", "authentication timeout")
 _LAST_WORDS_S = 1.0
 _CLOSE_S = 2.0
 
 
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    # asyncio's own streams, which nats-py uses, are told off by asyncio's TLS at the end of each connection, and nothing follows from that.
+    return "returning true from eof_received()" not in str(record.msg)
+
+
+logging.getLogger("asyncio").addFilter(_is_worth_a_line)
+
+
 class Connection(Client):
     """A client of NATS that ends when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard: dict[int, Callable[[Msg], None]] = {}
+
+    async def hear(self, subject: str, heard: Callable[[Msg], None]) -> Subscription:
+        """Calls ``heard`` with each message on ``subject``, at once and in order, until the subscription is ended by ``deaf``.
+
+        nats-py has a queue and a task for each subscription: as much work again as reading a message.
+        """
+        subscription = await self.subscribe(subject)
+        self._heard[subscription._id] = heard  # noqa: SLF001
+        return subscription
+
+    async def deaf(self, subscription: Subscription) -> None:
+        """Ends what ``hear`` began."""
+        self._heard.pop(subscription._id, None)  # noqa: SLF001
+        if not self.is_closed:
+            await subscription.unsubscribe()
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        heard = self._heard.get(sid)
+        if heard is None:
+            await super()._process_msg(sid, subject, reply, data, headers)
+            return
+        self.stats["in_msgs"] += 1
+        self.stats["in_bytes"] += len(data)
+        carried = _plain(headers) if headers else None
+        heard(self._build_message(sid, subject, reply, data, carried or await self._process_headers(headers)))
 
     async def end(self) -> None:
         """Sends what can still be sent, and closes in bounded time, however the server is; no task of the client outlives it."""
@@ -75,16 +117,50 @@ class Connection(Client):
         with cancels.kept():
             await super()._process_connect_init()
 
+    async def _process_err(self, err_msg: str) -> None:
+        # nats-py would close the client for good; but a server that lets nobody in now may be told to in a minute.
+        if any(why in err_msg for why in _NOT_LET_IN):
+            self._err = NatsError(f"nats: {err_msg}")
+            await self._process_op_err(self._err)
+            return
+        await super()._process_err(err_msg)
+
+    def _connect_command(self) -> bytes:
+        # A server that offers no TLS, or somebody between who took the offer out, is believed by nats-py.
+        if "tls" in self.options and not self._is_encrypted():
+            raise NatsError("nats: the server does not speak TLS")
+        return super()._connect_command()
+
+    def _is_encrypted(self) -> bool:
+        writer = getattr(self._transport, "_io_writer", None)
+        return writer is not None and writer.get_extra_info("ssl_object") is not None
+
     async def _attempt_reconnect(self) -> None:
         # Or bytes that a server which is gone never took keep the old connection open, and the reconnect waiting, until TCP gives up.
         self._abort()
         await super()._attempt_reconnect()
+
+    async def leave(self) -> None:
+        """Goes to another server, if there is one: this one can be reached, and is of no use. What is under way on the connection fails."""
+        if len(self.servers) > 1:
+            await self.force_reconnect()
 
     def _abort(self) -> None:
         """Drops the connection, and what was still to be sent on it."""
         writer = getattr(self._transport, "_io_writer", None)
         if writer is not None:
             writer.transport.abort()
+
+
+def _plain(headers: bytes) -> dict[str, str] | None:
+    """Headers as our own services write them; None when there is anything about them that wants a closer look."""
+    if not headers.startswith(_NO_STATUS):
+        return None
+    try:
+        lines = headers[len(_NO_STATUS) : -4].decode("ascii").split("\r\n")
+        return dict(line.split(": ", 1) for line in lines)
+    except ValueError:
+        return None
 
 
 async def _over(*tasks: asyncio.Task[Any] | None) -> None:

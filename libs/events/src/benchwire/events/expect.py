@@ -87,7 +87,7 @@ async def lines(bus: Bus, host: str, device: str, *, after: int) -> AsyncGenerat
 def line_of(message: Message) -> SerialLine | None:
     """The line in a message of the samples; None when it holds something else."""
     try:
-        sample = codec.decode(message.body, message.headers)
+        sample = codec.decode(message.body, message.headers, message.subject)
     except codec.Malformed:
         return None
     return sample if isinstance(sample, SerialLine) else None

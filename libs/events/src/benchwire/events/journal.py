@@ -9,6 +9,7 @@ import re
 import socket
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from pythonjsonlogger.msgspec import MsgspecFormatter
 
@@ -64,8 +65,26 @@ def _formatter(service: str, environment: Mapping[str, str]) -> logging.Formatte
 
 
 class _Lines(logging.Formatter):
+    """A line for each record; what belongs to it, such as a traceback, is set in below. No text makes a line that is another's."""
+
     def format(self, record: logging.LogRecord) -> str:
         return blotted(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
+        return _escaped(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - as above
+        return "\n".join(f"  {_escaped(line)}" for line in super().formatException(ei).split("\n"))
+
+
+def _escaped(line: str) -> str:
+    """``line`` without control characters: they could begin another line, or drive the terminal of whoever reads it."""
+    if line.isprintable():
+        return line
+    return "".join(
+        one if one.isprintable() or one == "\t" else one.encode("unicode_escape", "backslashreplace").decode()
+        for one in line
+    )
 
 
 class _Objects(MsgspecFormatter):

@@ -14,20 +14,45 @@ from nats.errors import ConnectionReconnectingError
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NotFoundError
 
-from benchwire.events import catalog, codec, tracing
+from benchwire.events import catalog, codec, streams, tracing
+from benchwire.events.acks import Ack
+from benchwire.events.blueprint import BlueprintCreated
 from benchwire.events.bus import STREAM, Bus
+from benchwire.events.document import DocumentCreated
 from benchwire.events.event import Event
-from benchwire.events.follow import Message, Silent, held
+from benchwire.events.flash import FlashReported, FlashRequested
+from benchwire.events.follow import Message, Silent, held, last_sequence
+from benchwire.events.serial import CaptureRequested
+from benchwire.events.streams import Beginning
+from benchwire.events.task import TaskRequested
 
 SILENT = "the log does not answer: NATS is away, or too slow"
 _MOST_PENDING_BYTES = 1 << 20  # nats-py keeps whatever it is given until the server reads it
 _WRONG_LAST_SEQUENCE = (10071, 10164)  # nats-server's JSStreamWrongLastSequence…ErrF
 
+# With what an aggregate begins; sessions are left out, of which an outside client may report any part.
+_BEGINNINGS = frozenset(
+    {TaskRequested, BlueprintCreated, DocumentCreated, FlashRequested, FlashReported, CaptureRequested}
+)
+
 State = TypeVar("State")
+Published = TypeVar("Published", bound=Event)
 
 
 class LogUnavailable(Exception):
     """JetStream did not acknowledge in time. The event may or may not be in the log; repeating it with its id is safe."""
+
+
+class NotAllowed(LogUnavailable):
+    """NATS does not let this service's user write that; trying again is of no use before somebody changes that."""
+
+
+class IdTaken(LogUnavailable):
+    """Another message has the event's id, so that JetStream took the event for a repetition. It is not in the log."""
+
+
+class HistoryGone(Exception):
+    """The log no longer has what this would have to be made from; the sentence says what."""
 
 
 class Contended(Exception):
@@ -74,13 +99,15 @@ class Append(msgspec.Struct, frozen=True, gc=False):
 _OUTCOMES: dict[type[BaseException], str] = {
     Contended: "contended",
     LogUnavailable: "unavailable",
+    NotAllowed: "refused",
+    IdTaken: "refused",
     asyncio.CancelledError: "cancelled",
 }
 
 
 def recorded(message: Message) -> Recorded | codec.Unknown:
     """The event in a message. Raises ``codec.Malformed``."""
-    event = codec.decode(message.body, message.headers)
+    event = codec.decode(message.body, message.headers, message.subject)
     if isinstance(event, codec.Unknown):
         return event
     headers = message.headers or {}
@@ -102,6 +129,10 @@ class Log:
         self.bus = bus
         self._on_append = on_append
 
+    def published(self, event: Published) -> Published:
+        """``event`` as the log will have it, for whoever goes on with it: itself, unless it holds a secret."""
+        return self.bus.door.redacted(event)
+
     async def append(
         self,
         event: Event,
@@ -112,6 +143,8 @@ class Log:
         deadline_s: float = 5.0,
     ) -> int:
         """Writes ``event`` and returns its sequence once JetStream has acknowledged it.
+
+        What is known to be a secret is taken out (see ``redaction``).
 
         Tried again with the same id until ``deadline_s`` has passed, so that it lands once. Its headers carry the trace that is under way
         (see ``tracing``). Raises ``LogUnavailable``, ``Contended`` (only with ``expected``), ``EventTooLarge`` and ``IllegalToken``.
@@ -141,7 +174,7 @@ class Log:
             headers["Nats-Expected-Last-Subject-Sequence-Subject"] = expected.filter
         try:
             with tracing.sending("append", codec.tag_of(event), headers):
-                return await self._published(subject, codec.encode(event), headers, deadline_s)
+                return await self._published(subject, self.bus.door.body(event), headers, deadline_s)
         except Contended:
             # The server checks the guard before it looks for a duplicate: the conflict may be with ourselves, when an ack got lost.
             if expected is None or (landed := await self._landed(event_id, expected)) is None:
@@ -159,16 +192,19 @@ class Log:
         # Counted here: nats-py leaves the headers out, and the server closes the connection of whoever sends too much.
         if len(body) + _bytes_of(headers) > self.bus.nc.max_payload:
             raise EventTooLarge(f"an event of {len(body)} bytes is more than the log takes in one piece")
+        began = time.monotonic()
         try:
+            try:  # what goes well the first time pays for no retry
+                return await self._put(subject, body, headers, min(2.0, deadline_s))
+            except (NatsError, OSError, TimeoutError) as error:
+                if not _is_passing(error):
+                    raise
+            left_s = max(0.01, deadline_s - (time.monotonic() - began))
             async for attempt in stamina.retry_context(
-                on=_is_passing, attempts=None, timeout=deadline_s, wait_initial=0.05, wait_max=0.5
+                on=_is_passing, attempts=None, timeout=left_s, wait_initial=0.05, wait_max=0.5
             ):
                 with attempt:
-                    if not self.bus.connected:
-                        # nats-py would keep it and send it once the server is back, long after the caller was told that it failed.
-                        raise ConnectionReconnectingError
-                    ack = await self.bus.js.publish(subject, body, headers=headers, timeout=min(2.0, deadline_s))
-                    return int(ack.seq)
+                    return await self._put(subject, body, headers, min(2.0, left_s))
         except APIError as error:
             if error.err_code in _WRONG_LAST_SEQUENCE:
                 raise Contended(f"somebody else wrote to {subject.rsplit('.', 1)[0]} first") from error
@@ -177,13 +213,38 @@ class Log:
             raise LogUnavailable(SILENT) from error
         raise AssertionError("unreachable: retry_context returns or raises")
 
+    async def _put(self, subject: str, body: bytes, headers: dict[str, str], timeout_s: float) -> int:
+        if not self.bus.connected:
+            # nats-py would keep it and send it once the server is back, long after the caller was told that it failed.
+            raise ConnectionReconnectingError
+        ack = await self._acked(subject, body, headers, timeout_s)
+        if ack.duplicate and not await self._is_on(subject, ack.seq):
+            raise IdTaken(f"another event has the id {headers[codec.MSG_ID]}; this one is not in the log")
+        return ack.seq
+
+    async def _acked(self, subject: str, body: bytes, headers: dict[str, str], timeout_s: float) -> Ack:
+        try:
+            return await self.bus.acks.publish(subject, body, headers=headers, timeout_s=timeout_s)
+        except TimeoutError as error:  # what is refused is not answered
+            if self.bus.was_denied(subject):
+                raise NotAllowed(f"NATS does not let this service write to {subject}") from error
+            raise
+
+    async def _is_on(self, subject: str, sequence: int) -> bool:
+        """Whether the message at ``sequence`` is on ``subject``: ids are the server's alone to compare, and whoever may publish may use any."""
+        try:
+            there = await self.bus.js.get_msg(STREAM, sequence)
+        except NotFoundError:  # it was deleted since, as the events of a session are
+            return True
+        return there.subject == subject
+
     async def sample(self, event: Event) -> None:
         """Sends a sample; whoever listens sees it, nobody waits for it. Dropped while NATS is away."""
         if self.bus.connected:
             headers: dict[str, str] = {}
             tracing.carry(headers)
             with contextlib.suppress(NatsError, OSError):
-                await self.bus.nc.publish(catalog.subject_of(event), codec.encode(event), headers=headers or None)
+                await self.bus.nc.publish(catalog.subject_of(event), self.bus.door.body(event), headers=headers or None)
 
     async def samples(self, events: Sequence[Event]) -> int:
         """Sends samples in their order, as many as the connection takes now; returns how many these were.
@@ -197,7 +258,7 @@ class Log:
             if not self.bus.connected or self.bus.nc.pending_data_size > _MOST_PENDING_BYTES:
                 return number
             try:
-                await self.bus.nc.publish(catalog.subject_of(event), codec.encode(event), headers=headers or None)
+                await self.bus.nc.publish(catalog.subject_of(event), self.bus.door.body(event), headers=headers or None)
             except (NatsError, OSError):
                 return number
         return len(events)
@@ -205,12 +266,24 @@ class Log:
     async def last_sequence(self, filter_: str) -> int:
         """The sequence of the newest fact on ``filter_``; 0 when there is none."""
         try:
-            message = await self.bus.js.get_last_msg(STREAM, filter_)
-        except NotFoundError:
-            return 0
+            return await last_sequence(self.bus, filter_)
         except (NatsError, OSError, TimeoutError) as error:
             raise LogUnavailable(SILENT) from error
-        return int(message.seq or 0)
+
+    async def beginning(self) -> Beginning:
+        """Where the log begins. Raises ``LogUnavailable``."""
+        try:
+            return await streams.beginning(self.bus.js)
+        except (NatsError, OSError, TimeoutError) as error:
+            raise LogUnavailable(SILENT) from error
+
+    async def check_whole(self, first: int, what: str) -> None:
+        """Raises ``HistoryGone`` unless the log still has everything from ``first`` on, where ``what`` begins; and ``LogUnavailable``."""
+        begins = await self.beginning()
+        if begins.hides(first - 1):
+            raise HistoryGone(
+                f"{what} begins at event {first}, and the log keeps only what is newer than event {begins.first - 1}"
+            )
 
     async def read(self, filters: Sequence[str], *, after: int = 0) -> AsyncGenerator[Recorded, None]:
         """What the log holds on ``filters`` at this moment, oldest first; what cannot be read is passed over. Raises ``LogUnavailable``."""
@@ -235,13 +308,15 @@ class Log:
         event_id: str | None = None,
         caused_by: str | None = None,
         deadline_s: float = 10.0,
+        known: int = 0,
         **ids: str,
     ) -> Decided[State]:
         """Makes one exclusive decision about one aggregate: fold, decide, append; when somebody was faster, all again.
 
         ``types`` are the events that matter (all of one aggregate, named by ``ids``). ``decide`` is pure: it returns the event, or None
-        when there is nothing to do, or raises, and may run more than once; ``event_id`` is for the event it returns. Raises ``Contended``
-        when ``deadline_s`` is not enough, and ``LogUnavailable`` when the log is silent for that long.
+        when there is nothing to do, or raises, and may run more than once; ``event_id`` is for the event it returns. ``initial`` holds what
+        was said up to the sequence ``known``. Raises ``Contended`` when ``deadline_s`` is not enough, ``LogUnavailable`` when the log is
+        silent for that long, and ``HistoryGone`` when it has lost how the aggregate began.
         """
         aggregate = catalog.aggregate_of(types[0], **ids)
         filters = catalog.filters_of(types, **ids)
@@ -253,13 +328,18 @@ class Log:
                     with attempt:
                         last = await self.last_sequence(aggregate)
                         state = initial
-                        async with aclosing(self.read(filters)) as events:
+                        seen: set[tuple[str, type[Event]]] = set()  # what was published again counts once
+                        is_begun = known > 0
+                        async with aclosing(self.read(filters, after=known)) as events:
                             async for one in events:
-                                if one.sequence <= last:
+                                is_begun = is_begun or await self._is_begun(one, types)
+                                if one.sequence <= last and (one.id, type(one.event)) not in seen:
+                                    seen.add((one.id, type(one.event)))
                                     state = evolve(state, one.event)
                         event = decide(state)
                         if event is None:
                             return Decided(state, None, last)
+                        event = self.published(event)  # so that the state is what the log comes to
                         guard = Expected(last, aggregate)
                         sequence = await self.append(
                             event, event_id=event_id, caused_by=caused_by, expected=guard, deadline_s=deadline_s
@@ -268,6 +348,17 @@ class Log:
         except TimeoutError as error:
             raise LogUnavailable(SILENT) from error
         raise AssertionError("unreachable: retry_context returns or raises")
+
+    async def _is_begun(self, first: Recorded, types: Sequence[type[Event]]) -> bool:
+        """True. Raises ``HistoryGone`` when the aggregate began before ``first``, the oldest of its events that the log still has."""
+        if _BEGINNINGS.intersection(types) and type(first.event) not in _BEGINNINGS:
+            begins = await self.beginning()
+            if begins.is_gone:
+                subject = catalog.subject_of(first.event).rsplit(".", 1)[0]
+                raise HistoryGone(
+                    f"how {subject} began is no longer in the log, which begins at event {begins.first} now"
+                )
+        return True
 
 
 def _bytes_of(headers: dict[str, str]) -> int:

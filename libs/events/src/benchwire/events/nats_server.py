@@ -28,22 +28,35 @@ def binary() -> str:
     return found
 
 
-def command(store: Path, *, port: int, host: str = "127.0.0.1") -> list[str]:
-    """The command line of a server with JetStream in ``store``; with ``port`` 0 it takes a free one (see ``ports_of``)."""
+def command(store: Path, *, port: int, host: str = "127.0.0.1", monitored: bool = False) -> list[str]:
+    """The command line of a server with JetStream in ``store``; with ``port`` 0 it takes a free one (see ``ports_of``).
+
+    One that is ``monitored`` tells over HTTP how it is (see ``monitoring_of``).
+    """
     return [
         binary(),
         *("--addr", host, "--port", str(port or -1)),
         *("--jetstream", "--store_dir", str(store), "--ports_file_dir", str(store)),
+        *(("--http_port", "-1") if monitored else ()),
     ]
 
 
 def ports_of(store: Path, pid: int) -> str | None:
     """The URL that the server with ``pid`` listens on, as it wrote it down; None while it has not."""
+    return _written_down(store, pid, "nats")
+
+
+def monitoring_of(store: Path, pid: int) -> str | None:
+    """The URL under which it tells how it is, if it was asked to."""
+    return _written_down(store, pid, "monitoring")
+
+
+def _written_down(store: Path, pid: int, what: str) -> str | None:
     try:
         ports = json.loads((store / f"nats-server_{pid}.ports").read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return str(ports["nats"][0])
+    return next(iter(ports.get(what) or ()), None)
 
 
 class Server:

@@ -29,12 +29,13 @@ ABANDONED_S = 900.0  # chunks of a put that sent nothing for so long belong to n
 ALL_RECORDS = f"$O.{ARTIFACTS}.M.>"
 ALL_CHUNKS = f"$O.{ARTIFACTS}.C.>"
 _CHUNK_BYTES = 128 * 1024  # what other clients of the object store use
-_BLOCK_BYTES = 8 * _CHUNK_BYTES  # chunks on their way at once: their acks are waited for together
+_BLOCK_BYTES = 16 * _CHUNK_BYTES  # chunks on their way at once: their acks are waited for together
 _FEW = 2  # as many chunks are asked for one by one; for more, a consumer is worth its three requests
 _NEAR = 16  # chunks that are passed over rather than looked for
 _STREAM = f"OBJ_{ARTIFACTS}"
 _INFO = f"$JS.API.STREAM.INFO.{_STREAM}"
 _INFO_TIMEOUT_S = 10.0
+_ACK_TIMEOUT_S = 5.0
 _WRONG_LAST_SEQUENCE = (10071, 10164)  # nats-server's JSStreamWrongLastSequence…ErrF
 
 
@@ -79,8 +80,10 @@ class _Subjects(msgspec.Struct):
 class Objects:
     """Records and chunks, through one connection. Everything raises what NATS raises."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, *, may_purge: bool = True) -> None:
+        """Without ``may_purge`` chunks that are removed leave an empty one behind, for whoever sweeps: a purge could as well empty the store."""
         self._bus = bus
+        self._may_purge = may_purge
 
     async def now(self) -> datetime:
         """What time it is where the messages get theirs."""
@@ -139,7 +142,8 @@ class Objects:
 
     async def _send(self, subject: str, pieces: list[bytes]) -> None:
         # One connection keeps the order in which publishes begin.
-        acks = await asyncio.gather(*(self._bus.js.publish(subject, piece) for piece in pieces))
+        publish = self._bus.acks.publish
+        acks = await asyncio.gather(*(publish(subject, one, headers=None, timeout_s=_ACK_TIMEOUT_S) for one in pieces))
         if any(later.seq <= earlier.seq for earlier, later in pairwise(acks)):
             raise GivenUp("the artifact store took pieces out of order")
 
@@ -153,7 +157,11 @@ class Objects:
 
     async def purge_chunks(self, nuid: str) -> None:
         """Removes the chunks of one put."""
-        await self._bus.js.purge_stream(_STREAM, subject=f"$O.{ARTIFACTS}.C.{nuid}")
+        subject = f"$O.{ARTIFACTS}.C.{nuid}"
+        if self._may_purge:
+            await self._bus.js.purge_stream(_STREAM, subject=subject)
+        else:
+            await self._bus.js.publish(subject, b"", headers={"Nats-Rollup": "sub"})
 
     async def puts(self) -> set[str]:
         """The puts of which chunks are there, each by its nuid."""

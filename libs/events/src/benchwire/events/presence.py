@@ -3,30 +3,46 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 from nats.errors import Error as NatsError
 from nats.js.errors import KeyNotFoundError
 from nats.js.kv import KeyValue
 
-from benchwire.events.bus import PRESENCE, PRESENCE_TTL_S, Bus
+from benchwire.events.bus import PRESENCE, Bus
 from benchwire.events.event import token
+from benchwire.events.streams import PRESENCE_BEAT_S
 
 log = logging.getLogger(__name__)
 
-_BEAT_S = PRESENCE_TTL_S / 3
+BACKUP = (
+    "backup",
+    "lab",
+)  # service and name of a backup under way: while it is there, nothing leaves the artifact store
+_LEAVE_AFTER_S = 10.0  # longer than a cluster takes to elect: a server that is cut off from the others takes connections all the same
 _KEYS = f"$KV.{PRESENCE}."
 
 
 class Present(msgspec.Struct, frozen=True, kw_only=True):
-    """What one instance says of itself; ``state`` is ``healthy`` or the sentence that says what is wrong."""
+    """What one instance says of itself; ``state`` is ``healthy`` or the sentence that says what is wrong.
+
+    ``lacking`` is what its rows lack because the log had lost it; ``denied`` is how often NATS refused its user something,
+    ``redacted`` how many secrets were taken out of what it published, by their kind.
+    """
 
     service: str
     name: str
     version: str
     pid: int
     state: str = "healthy"
+    lacking: str = ""
+    denied: int = 0
+    redacted: dict[str, int] = {}
+
+
+class CannotTell(TimeoutError):
+    """Nobody could announce himself for a while, so that who is not heard of may be there all the same."""
 
 
 class Presence:
@@ -42,41 +58,65 @@ class Presence:
         return self._known
 
     @contextlib.asynccontextmanager
-    async def announced(self, present: Present) -> AsyncGenerator[None, None]:
-        """Keeps ``present`` announced for the time of the context; leaving it takes it back at once."""
+    async def announced(
+        self, present: Present, *, denied: Callable[[], int] | None = None
+    ) -> AsyncGenerator[None, None]:
+        """Keeps ``present`` announced for the time of the context; leaving it takes it back at once.
+
+        It says each time what was ``denied`` so far: to this connection, unless somebody else counts.
+        """
+        denied = denied or (lambda: self._bus.denied)
         key = _key(present.service, present.name)
-        body = msgspec.json.encode(present)
+        present = self._bus.door.redacted(present)
         bucket = await self._bucket()
-        await bucket.put(key, body)
-        beating = asyncio.create_task(self._beat(bucket, key, body))
+        await bucket.put(key, self._body(present, denied()))
+        self._bus.pulse.beat()
+        beating = asyncio.create_task(self._beat(bucket, key, present, denied))
         try:
             yield
         finally:  # a cancel is the usual way to leave; it has to take the key back, too
             beating.cancel()
             await asyncio.wait([beating])
+            self._bus.pulse.stop()
             with contextlib.suppress(NatsError, OSError, TimeoutError):
                 if self._bus.connected:
                     async with asyncio.timeout(1.0):
                         await bucket.delete(key)
 
-    async def _beat(self, bucket: KeyValue, key: str, body: bytes) -> None:
+    async def _beat(self, bucket: KeyValue, key: str, present: Present, denied: Callable[[], int]) -> None:
         while True:
-            await asyncio.sleep(_BEAT_S)
+            await asyncio.sleep(PRESENCE_BEAT_S)
             try:
-                await bucket.put(key, body)
+                async with asyncio.timeout(PRESENCE_BEAT_S):  # one that is lost must not keep the next one waiting
+                    await bucket.put(key, self._body(present, denied()))
+                self._bus.pulse.beat()
             except (NatsError, OSError, TimeoutError) as error:
                 log.debug("%s was not announced this time: %r", key, error)
+                if self._bus.pulse.silent_s > _LEAVE_AFTER_S:
+                    log.warning("%s: this server takes nothing any more; trying another", key)
+                    await self._bus.nc.leave()
+                    self._bus.pulse.wait()
+
+    def _body(self, present: Present, denied: int) -> bytes:
+        redacted = dict(self._bus.door.counts)
+        return msgspec.json.encode(msgspec.structs.replace(present, denied=denied, redacted=redacted))
 
     async def is_there(self, service: str, name: str) -> bool:
-        """Whether that instance was heard of within the last ``PRESENCE_TTL_S`` seconds."""
+        """Whether that instance was heard of within the last ``PRESENCE_TTL_S`` seconds. Raises ``CannotTell``, and what NATS raises."""
         try:
             await (await self._bucket()).get(_key(service, name))
         except KeyNotFoundError:
+            self._check_pulse()
             return False
         return True
 
+    def _check_pulse(self) -> None:
+        if not self._bus.pulse.is_steady:
+            raise CannotTell("a moment ago nobody could say that he is there")
+
     async def everyone(self) -> list[Present]:
-        """All instances that are there now."""
+        """All instances that are there now. Raises ``CannotTell``, and what NATS raises."""
+        self._check_pulse()
         bucket = await self._bucket()
         # Not the bucket's keys(): each call leaves a consumer in the server for five minutes.
         info = await self._bus.js.stream_info(f"KV_{PRESENCE}", subjects_filter=f"{_KEYS}>")
@@ -86,7 +126,11 @@ class Presence:
                 KeyNotFoundError, msgspec.MsgspecError
             ):  # gone by now, or of a writer we cannot read
                 entry = await bucket.get(key)
-                there.append(msgspec.json.decode(entry.value or b"", type=Present))
+                present = msgspec.json.decode(entry.value or b"", type=Present)
+                if (
+                    f"{present.service}.{present.name}" == key
+                ):  # or it speaks for another: who may write is said by the key
+                    there.append(present)
         return there
 
 

@@ -6,7 +6,8 @@ the process dies. Deleting the file rebuilds it from the log.
 
 import asyncio
 import contextlib
-import fcntl
+import heapq
+import itertools
 import logging
 import sqlite3
 import threading
@@ -15,49 +16,56 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 import msgspec
-import stamina
 from sqlite_utils import Database
 
-from benchwire.events import codec
-from benchwire.events.bus import STREAM, Bus
+from benchwire.events import cancels, codec, intact, rows, streams
+from benchwire.events.bus import Bus
 from benchwire.events.follow import Batch, Message, follow
 from benchwire.events.log import Log, Recorded, recorded
+from benchwire.events.rows import rows_of
+from benchwire.events.snapshots import record, start
+from benchwire.events.snapshots.file import swept
+from benchwire.events.snapshots.keeper import Keeper, Policy, Reach
+from benchwire.events.snapshots.shelf import Shelf
+from benchwire.events.streams import STREAM, Beginning, Origin
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Apply = Callable[[Database, Recorded], None]
+ApplyAll = Callable[[Database, Sequence[Recorded]], None]
 Listener = Callable[[Sequence[Recorded]], None]
 
-_OWN_TABLES = """
-CREATE TABLE IF NOT EXISTS applied (stream TEXT PRIMARY KEY, sequence INTEGER NOT NULL, origin TEXT NOT NULL, version INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS seen (id TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS parked (sequence INTEGER PRIMARY KEY, subject TEXT NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL, body BLOB NOT NULL);
-"""
-_OWN = ("applied", "seen", "parked")
-_OF_THE_MACHINE = (
-    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB,
-)  # fmt: skip
+_SEEN = "SELECT seen.id FROM json_each(?) AS given CROSS JOIN seen ON seen.id = given.value"
+_MOST_TOGETHER = 2000  # events in one transaction; each is dearer in a smaller one
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
     """What a service keeps: ``tables`` (SQL that creates them), ``apply`` (one event to rows), and the ``filters`` of what it listens to.
 
-    ``version`` goes up when tables or ``apply`` change; a file of another version is rebuilt from the log.
+    ``version`` goes up when tables or ``apply`` change; a file of another version is rebuilt from the log. All services that fold the same
+    rows give them the same ``name``, under which they find each other's snapshots; rows without one are always built from the log.
+    ``forgets`` is the filter of events that take others out of the log: what they took must not stay in snapshots.
+    ``apply_all`` is for many events in a row: it leaves the same rows as ``apply`` with one after the other, sooner.
     """
 
     filters: list[str]
     tables: str
     apply: Apply
     version: int = 1
+    name: str = ""
+    forgets: str = ""
+    apply_all: ApplyAll | None = None
 
 
 class ProjectionState(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a projection stands. ``behind`` counts the events it knows to be waiting; ``trouble`` is why it cannot go on, if so."""
+    """Where a projection stands. ``behind`` counts the events it knows to be waiting; ``trouble`` is why it cannot go on, if so.
+
+    ``lacking`` says what is missing in the rows, for good, because the log had lost it before it was applied.
+    """
 
     applied: int
     behind: int
@@ -65,6 +73,7 @@ class ProjectionState(msgspec.Struct, frozen=True, kw_only=True):
     unknown: int
     malformed: int
     trouble: str | None = None
+    lacking: str | None = None
 
 
 class ProjectionBehind(Exception):
@@ -75,11 +84,20 @@ class ProjectionInUse(Exception):
     """Another process writes this file."""
 
 
+class ProjectionDamaged(Exception):
+    """SQLite finds the file damaged. It is removed, and the next start builds it anew."""
+
+
 class Projection:
     """One SQLite file: written in one thread by ``run``, read in others by ``read``."""
 
-    def __init__(self, bus: Bus, path: Path, schema: Schema, *, linger_s: float = 0.0) -> None:
-        """``linger_s`` is how long it may wait for more once it has caught up: rows that are dear to commit come in larger batches then."""
+    def __init__(
+        self, bus: Bus, path: Path, schema: Schema, *, linger_s: float = 0.0, with_snapshots: bool = True
+    ) -> None:
+        """``linger_s`` is how long it may wait for more once it has caught up: rows that are dear to commit come in larger batches then.
+
+        Without snapshots it neither starts from one nor makes any: whoever compares a rebuild with rows wants it from the log.
+        """
         self._bus = bus
         self._linger_s = linger_s
         self._path = path
@@ -90,14 +108,24 @@ class Projection:
         self._open_readers: list[Database] = []
         self._db: Database | None = None
         self._listeners: list[Listener] = []
-        self._advanced = asyncio.Condition()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap: what comes next stands in front
+        self._numbers = itertools.count()
         self._ready = asyncio.Event()
+        self._damage: str | None = None
+        self._damage_seen = asyncio.Event()
         self._state = ProjectionState(applied=0, behind=0, caught_up=False, unknown=0, malformed=0)
+        self._shelf = Shelf(bus, schema.name, schema.version) if schema.name and with_snapshots else None
+        self._keeper: Keeper | None = None
 
     @property
     def state(self) -> ProjectionState:
         """Where it stands."""
         return self._state
+
+    @property
+    def copied(self) -> int:
+        """Up to where the newest snapshot reaches that this process made or saw; 0 before it saw any."""
+        return self._keeper.newest if self._keeper is not None else 0
 
     async def newest(self) -> int:
         """The sequence of the newest event in the log that it listens to, applied or not; 0 without any. Raises ``LogUnavailable``."""
@@ -112,17 +140,23 @@ class Projection:
     async def running(self) -> AsyncGenerator[None, None]:
         """Follows the log for the time of the context, which is entered when everything that is in the log now has been applied.
 
-        Raises ``ProjectionInUse`` when another process has the file, and ``StreamReplaced`` when the log is no longer the same.
+        Raises ``ProjectionInUse`` when another process has the file, ``StreamReplaced`` when the log is no longer the same, and
+        ``ProjectionDamaged``.
         """
-        lock = await asyncio.to_thread(_locked, self._path)
+        lock = await asyncio.to_thread(rows.locked, self._path)
+        if lock is None:
+            raise ProjectionInUse(f"{self._path} is in use by another process")
         try:
             async with asyncio.TaskGroup() as tasks:
                 following = tasks.create_task(self._follow())
+                watching = tasks.create_task(self._whole())
                 try:
                     await self._ready.wait()
-                    yield
+                    async with self._kept():
+                        yield
                 finally:
                     following.cancel()
+                    watching.cancel()
         finally:
             await asyncio.to_thread(self._close)
             lock.close()
@@ -131,64 +165,132 @@ class Projection:
         """Returns when the event with this sequence is applied. Raises ``ProjectionBehind``."""
         if self._state.applied >= sequence:
             return
+        waiting = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (sequence, next(self._numbers), waiting))
         try:
-            async with asyncio.timeout(timeout_s), self._advanced:
-                await self._advanced.wait_for(lambda: self._state.applied >= sequence)
+            async with asyncio.timeout(timeout_s):
+                await waiting
         except TimeoutError:
             raise ProjectionBehind(f"at {self._state.applied} of {sequence} after {timeout_s} s") from None
 
     async def read(self, query: Callable[[Database], T]) -> T:
         """What ``query`` reads, in a reading thread and one consistent snapshot."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query)
+        except sqlite3.DatabaseError as error:
+            self._look_at(error)
+            raise
 
     def _read(self, query: Callable[[Database], T]) -> T:
         db: Database | None = getattr(self._local, "db", None)
         if db is None:
-            db = self._local.db = _opened(self._path, read_only=True)
+            db = self._local.db = rows.opened(self._path, read_only=True)
             self._open_readers.append(db)
         with db.atomic():
             return query(db)
 
     async def _follow(self) -> None:
         info = await self._bus.js.stream_info(STREAM)
-        origin = str(info.created)
-        after = await self._in_writer(partial(self._open, origin, info.state.last_seq))
+        beginning = await streams.beginning(self._bus.js, info)
+        origin, last = streams.origin_of(info), info.state.last_seq
+        await self._in_writer(self._remove_damaged)
+        await self._start(origin, last, beginning)
+        after = await self._in_writer(partial(self._open, origin, last, beginning))
         self._state = msgspec.structs.replace(self._state, applied=after)
         # Raises StreamReplaced: rows of one log and events of another do not go together, and the next start builds new ones.
-        async with aclosing(follow(self._bus, self._schema.filters, after=after, created=origin)) as batches:
+        events = follow(
+            self._bus, self._schema.filters, after=after, batch=_MOST_TOGETHER, created=origin.created, reached=lambda: self._state.applied
+        )  # fmt: skip
+        async with aclosing(events) as batches:
             async for batch in batches:
                 await self._take(batch)
                 if self._linger_s and batch.messages and batch.pending == 0:
                     await asyncio.sleep(self._linger_s)
 
+    async def _start(self, origin: Origin, last: int, beginning: Beginning) -> None:
+        """Puts a snapshot in the place of the file, when there is none, or the log no longer has what follows it."""
+        if self._shelf is None:
+            return
+        await asyncio.to_thread(swept, self._path)
+        there = await asyncio.to_thread(rows.stood_in, self._path)
+        if there is not None and not self._belongs(there, origin, last):
+            there = None
+        if there is not None and not there.lacks and not beginning.hides(there.sequence):
+            return
+        found = record.choice(await self._shelf.slots(), origin=origin, last=last, beginning=beginning)
+        if there is not None:
+            found = [one for one in found if record.is_whole(one, beginning)]
+        await start.placed(self._shelf, found, self._path)
+
+    @contextlib.asynccontextmanager
+    async def _kept(self) -> AsyncGenerator[None, None]:
+        """Makes snapshots for the time of the context."""
+        if self._shelf is None:
+            yield
+            return
+        policy = Policy(events=self._bus.settings.snapshot_events, every_s=self._bus.settings.snapshot_every_s)
+        self._keeper = Keeper(self._shelf, self._path, policy, self.settled, self.forgotten)
+        async with cancels.beside(self._keeper.run(), name=f"the keeper of snapshots of {self._schema.name}"):
+            yield
+
+    async def settled(self) -> Reach | None:
+        """Up to where the rows have everything; None before they caught up, or while they cannot go on. Raises as ``newest``, and what NATS raises.
+
+        That is as far as the log goes, also when what was said lately was for others: or a host where nothing happens would seem to lack
+        what a limited log loses.
+        """
+        info = await self._bus.js.stream_info(STREAM)  # asked before what is ours: that may be even newer
+        last = info.state.last_seq
+        if not self._state.caught_up or self._state.trouble:
+            return None
+        if last > self._state.applied >= await self.newest():
+            await self._in_writer(partial(self._reach, last))
+            self._reached(last)
+        half = (info.state.first_seq + last) // 2 if streams.is_shrinking(info) else 0
+        return Reach(self._state.applied, streams.origin_of(info), half)
+
+    async def forgotten(self) -> int:
+        """The sequence of the newest event that took others out of the log; 0 without any. Raises ``LogUnavailable``."""
+        return await Log(self._bus).last_sequence(self._schema.forgets) if self._schema.forgets else 0
+
+    def _reach(self, sequence: int) -> None:
+        assert self._db is not None
+        self._db.conn.execute("UPDATE applied SET sequence = max(sequence, ?) WHERE stream = ?", (sequence, STREAM))
+
     async def _take(self, batch: Batch) -> None:
         events = await self._applied_in_the_end(batch.messages) if batch.messages else []
-        last = batch.messages[-1].sequence if batch.messages else self._state.applied
-        async with self._advanced:
-            self._state = msgspec.structs.replace(
-                self._state, applied=last, behind=batch.pending, caught_up=self._state.caught_up or batch.pending == 0
-            )
-            self._advanced.notify_all()
+        last = batch.messages[-1].sequence if batch.messages else 0
+        self._state = msgspec.structs.replace(
+            self._state, behind=batch.pending, caught_up=self._state.caught_up or batch.pending == 0
+        )
+        self._reached(last)
         if events:
             for listener in self._listeners:
                 listener(events)
         if batch.pending == 0:
             self._ready.set()
 
+    def _reached(self, sequence: int) -> None:
+        reached = max(sequence, self._state.applied)
+        self._state = msgspec.structs.replace(self._state, applied=reached)
+        while self._waiting and self._waiting[0][0] <= reached:
+            waiting = heapq.heappop(self._waiting)[2]
+            if not waiting.done():
+                waiting.set_result(None)
+
     async def _applied_in_the_end(self, messages: list[Message]) -> list[Recorded]:
         """A full disk does not lose an event: the batch is tried until it fits, and health says why it does not."""
-        async for attempt in stamina.retry_context(
-            on=sqlite3.OperationalError, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0
-        ):
-            with attempt:
-                try:
-                    took = await self._in_writer(partial(self._apply, messages))
-                except sqlite3.OperationalError as error:
-                    self._state = msgspec.structs.replace(self._state, behind=len(messages), trouble=str(error))
-                    raise
+        pause_s = 0.1
+        while True:
+            try:
+                took = await self._in_writer(partial(self._apply, messages))
+            except sqlite3.OperationalError as error:
+                self._state = msgspec.structs.replace(self._state, behind=len(messages), trouble=str(error))
+            else:
                 self._state = msgspec.structs.replace(self._state, trouble=None)
                 return took
-        raise AssertionError("unreachable: retry_context returns or raises")
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 2.0)
 
     async def _in_writer(self, call: Callable[[], T]) -> T:
         # Shielded: a cancel must not leave the thread in the middle of a transaction that nobody waits for.
@@ -198,70 +300,120 @@ class Projection:
         except asyncio.CancelledError:
             await asyncio.wait([work])
             raise
+        except sqlite3.DatabaseError as error:
+            self._look_at(error)
+            raise
 
-    def _open(self, origin: str, last: int) -> int:
-        after = self._applied(origin, last)
-        if after is None:
-            log.warning("%s is of another log or version, or broken: rebuilding it", self._path.name)
-            if self._db is not None:
-                self._db.close()
-            _removed(self._path)
-            self._db = _opened(self._path)
-            after = 0
-        assert self._db is not None
-        if not self._db.table_names():
-            with self._db.atomic():  # all or nothing: a file that has one of its tables has them all
-                for statement in _statements(_OWN_TABLES + self._schema.tables):
-                    self._db.conn.execute(statement)
-                row = (STREAM, after, origin, self._schema.version)
+    def _look_at(self, error: sqlite3.DatabaseError) -> None:
+        if intact.is_damage(error):
+            self._damage = str(error)
+            self._damage_seen.set()
+            raise self._damaged() from error
+
+    def _damaged(self) -> ProjectionDamaged:
+        return ProjectionDamaged(f"{self._path.name} is damaged ({self._damage}); the next start builds it anew")
+
+    async def _whole(self) -> None:
+        """Waits until somebody who reads or writes has found damage: rows that cannot be read help nobody."""
+        await self._damage_seen.wait()
+        raise self._damaged()
+
+    def _remove_damaged(self) -> None:
+        damage = intact.damage_of(self._path)
+        if damage is not None:
+            log.warning("%s is damaged (%s): rebuilding it", self._path.name, damage)
+            rows.removed(self._path)
+
+    def _open(self, origin: Origin, last: int, beginning: Beginning) -> int:
+        there = rows.stood_in(self._path)
+        if there is not None and self._belongs(there, origin, last):
+            after = there.sequence
+        else:
+            if self._path.exists():
+                log.warning("%s is of another log or version, or broken: rebuilding it", self._path.name)
+            rows.removed(self._path)
+            there, after = None, 0
+        self._db = rows.opened(self._path)
+        lacks = beginning.why(after) if beginning.hides(after) else None
+        with self._db.atomic():  # all or nothing: a file that has one of its tables has them all
+            for statement in rows.statements(rows.TABLES + (self._schema.tables if there is None else "")):
+                self._db.conn.execute(statement)
+            if there is None:
+                row = (STREAM, after, origin.created, self._schema.version)
                 self._db.conn.execute("INSERT INTO applied VALUES (?, ?, ?, ?)", row)
+            elif there.origin != origin.created:  # from before a restore; what follows is of this log alone
+                self._db.conn.execute("UPDATE applied SET origin = ?", (origin.created,))
+            if lacks is not None:
+                self._db.conn.execute("INSERT INTO lacking VALUES (?)", (lacks,))
         self._count_parked()
+        self._say_what_lacks()
         return after
 
-    def _applied(self, origin: str, last: int) -> int | None:
-        """The applied sequence; None when the file does not belong to this log, or to this version of the code, or is no database."""
-        try:
-            self._db = _opened(self._path)
-        except sqlite3.DatabaseError as error:
-            if isinstance(
-                error, sqlite3.OperationalError
-            ):  # it cannot be opened, which says nothing about what is in it
-                raise
-            return None
-        if "applied" not in self._db.table_names():
-            return 0 if not self._db.table_names() else None
-        row = self._db.conn.execute("SELECT sequence, origin, version FROM applied").fetchone()
-        fits = row is not None and row[0] <= last and row[1] == origin and row[2] == self._schema.version
-        return int(row[0]) if fits else None
+    def _belongs(self, there: rows.Stood, origin: Origin, last: int) -> bool:
+        """Whether the file belongs to this log, and to this version of the code."""
+        fits = there.sequence <= last and origin.holds(there.origin, there.sequence)
+        return fits and there.version == self._schema.version
+
+    def _say_what_lacks(self) -> None:
+        assert self._db is not None
+        standing = rows.stood(self._db.conn)
+        if standing is not None and standing.lacks:
+            told = f"{standing.lacks}, and no snapshot reaches behind them: what they said is missing here"
+            log.warning("%s: %s", self._path.name, told)
+            self._state = msgspec.structs.replace(self._state, lacking=told)
 
     def _apply(self, messages: list[Message]) -> list[Recorded]:
         """Applies what was not applied before; in one transaction. Returns what took effect."""
+        try:
+            return self._applied_together(messages)
+        except Exception as error:
+            if rows.is_of_the_machine(error):
+                raise
+        # One of them cannot be applied. A savepoint for each costs as much as its rows, so that only now they get one.
+        return self._applied_together(messages, one_by_one=True)
+
+    def _applied_together(self, messages: list[Message], *, one_by_one: bool = False) -> list[Recorded]:
         assert self._db is not None
-        took: list[Recorded] = []
-        parked = False
         with self._db.atomic():
-            for message in messages:
-                one = self._readable(message)
-                if one is None:
-                    parked = True
-                elif self._is_new(one) and self._fits(one, message):
-                    took.append(one)
-            self._db.conn.execute("UPDATE applied SET sequence = ? WHERE stream = ?", (messages[-1].sequence, STREAM))
-        if parked:
+            readable = [(message, one) for message in messages if (one := self._readable(message)) is not None]
+            new = self._unseen(readable)
+            if one_by_one:
+                took = [one for message, one in new if self._fits(one, message)]
+            else:
+                took = [one for _, one in new]
+                self._apply_all(self._db, took)
+            self._reach(messages[-1].sequence)
+        if len(readable) < len(messages):
             self._count_parked()
         return took
 
-    def _is_new(self, one: Recorded) -> bool:
+    def _apply_all(self, db: Database, events: Sequence[Recorded]) -> None:
+        if self._schema.apply_all is not None:
+            self._schema.apply_all(db, events)
+            return
+        for one in events:
+            self._schema.apply(db, one)
+
+    def _unseen(self, readable: list[tuple[Message, Recorded]]) -> list[tuple[Message, Recorded]]:
+        """What was not applied before; from now on it counts as applied."""
         assert self._db is not None
-        return self._db.conn.execute("INSERT OR IGNORE INTO seen VALUES (?)", (one.id,)).rowcount == 1
+        new: dict[str, tuple[Message, Recorded]] = {}
+        for message, one in readable:
+            # With the subject: or whoever may write anywhere could use another's id first, and that event would make no rows.
+            new.setdefault(f"{one.id} {message.subject}", (message, one))
+        listed = msgspec.json.encode(list(new)).decode()
+        for (key,) in self._db.conn.execute(_SEEN, (listed,)).fetchall():
+            del new[key]
+        self._db.conn.executemany("INSERT INTO seen VALUES (?)", ((key,) for key in new))
+        return list(new.values())
 
     def _fits(self, one: Recorded, message: Message) -> bool:
         assert self._db is not None
         try:
-            with self._db.atomic():  # a savepoint: one event that cannot be applied does not take its neighbours along
+            with self._db.atomic():  # a savepoint: it does not take its neighbours along
                 self._schema.apply(self._db, one)
         except Exception as error:
-            if _is_of_the_machine(error):
+            if rows.is_of_the_machine(error):
                 raise
             log.exception("event %d could not be applied to %s", message.sequence, self._path.name)
             self._park(message, "malformed", f"{type(error).__name__}: {error}")
@@ -297,64 +449,17 @@ class Projection:
         self._readers.shutdown(wait=True)
         for db in [*self._open_readers, *([self._db] if self._db is not None else [])]:
             db.close()
+        if self._damage is not None:
+            rows.removed(self._path)
 
 
-def _is_of_the_machine(error: Exception) -> bool:
-    """Whether memory, the disk, the file or a lock is to blame, and not the event."""
-    if isinstance(error, MemoryError):
-        return True
-    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF  # extended codes keep the primary one in the low byte
-    return isinstance(error, sqlite3.Error) and primary in _OF_THE_MACHINE
-
-
-def rows_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
-    """All rows of all of a projection's own tables, sorted: what a rebuild has to equal.
-
-    Full-text indexes are left out: how they lie in the file depends on how many events came at a time.
-    """
-    db = _opened(path, read_only=True)
-    try:
-        listed = db.conn.execute("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'")
-        tables = [name for (name,) in listed if name not in _OWN and not name.startswith("sqlite_")]
-        return {name: sorted(db.conn.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr) for name in tables}  # noqa: S608
-    finally:
-        db.close()
-
-
-def _opened(path: Path, *, read_only: bool = False) -> Database:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # autocommit; transactions are opened by atomic()
-    uri = f"file:{path}?mode={'ro' if read_only else 'rwc'}"
-    conn = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None, timeout=10.0)
-    if not read_only:
-        conn.execute("PRAGMA journal_mode = WAL")
-        # WAL survives a killed process as it is; what a power cut takes is in the log, and read again from there.
-        conn.execute("PRAGMA synchronous = NORMAL")
-    return Database(conn)
-
-
-def _removed(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _statements(script: str) -> list[str]:
-    # executescript() would commit; the schema belongs into one transaction.
-    statements, pending = [], ""
-    for line in script.splitlines():
-        pending += line + "\n"
-        if sqlite3.complete_statement(pending):
-            statements.append(pending)
-            pending = ""
-    return [*statements, pending] if pending.strip() else statements
-
-
-def _locked(path: Path) -> IO[bytes]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(path.name + ".lock").open("ab")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with the process, so it cannot go stale
-    except BlockingIOError:
-        lock.close()
-        raise ProjectionInUse(f"{path} is in use by another process") from None
-    return lock
+__all__ = [
+    "Apply",
+    "Projection",
+    "ProjectionBehind",
+    "ProjectionDamaged",
+    "ProjectionInUse",
+    "ProjectionState",
+    "Schema",
+    "rows_of",
+]

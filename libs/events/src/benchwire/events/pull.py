@@ -1,12 +1,13 @@
 """Pulling from a JetStream consumer over one plain subscription, and noticing when that can no longer be relied on.
 
-nats-py's ``fetch`` makes a future and a timer per message, and in Python 3.11 its ``wait_for`` can lose a cancel; here messages come through
-a callback, requests overlap, and heartbeats tell silence from an idle stream.
+nats-py's ``fetch`` makes a future and a timer per message, and in Python 3.11 its ``wait_for`` can lose a cancel; here messages are heard as
+they come, requests overlap, and heartbeats tell silence from an idle stream.
 """
 
 import asyncio
 import contextlib
 import json
+from collections import deque
 from collections.abc import AsyncGenerator
 
 from nats.aio.msg import Msg
@@ -31,22 +32,20 @@ class Pull:
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._batch = batch
         self._reply = bus.nc.new_inbox()
-        self._inbox: asyncio.Queue[Msg | None] = asyncio.Queue()
+        self._inbox: deque[Msg | None] = deque()
+        self._came = asyncio.Event()
         self._asked = 0
         self._lost: Lost | None = None
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncGenerator[None, None]:
         """Messages can be taken for the time of the context; without anybody listening the server forgets what it was asked for."""
-        subscription = await self._bus.nc.subscribe(
-            self._reply, cb=self._take, pending_msgs_limit=-1, pending_bytes_limit=-1
-        )
+        subscription = await self._bus.nc.hear(self._reply, self._take)
         try:
-            with self._bus.on_reconnect(lambda: self._inbox.put_nowait(None)):
+            with self._bus.on_reconnect(lambda: self._take(None)):
                 yield
         finally:
-            if not self._bus.nc.is_closed:
-                await subscription.unsubscribe()
+            await self._bus.nc.deaf(subscription)
 
     async def messages(self) -> list[Msg]:
         """What has come, at least one message. Raises ``Lost``, but only after what came before the loss was taken."""
@@ -58,8 +57,9 @@ class Pull:
             if came := self._sorted_out(await self._drained()):
                 return came
 
-    async def _take(self, message: Msg) -> None:
-        self._inbox.put_nowait(message)
+    def _take(self, message: Msg | None) -> None:
+        self._inbox.append(message)
+        self._came.set()
 
     async def _ask(self) -> None:
         request = {"batch": self._batch, "expires": int(_EXPIRES_S * _NS), "idle_heartbeat": int(_HEARTBEAT_S * _NS)}
@@ -67,15 +67,16 @@ class Pull:
         self._asked += self._batch
 
     async def _drained(self) -> list[Msg | None]:
-        try:
-            # Not wait_for(): in Python 3.11 it returns a message that arrives together with a cancel, and forgets the cancel.
-            async with asyncio.timeout(_SILENCE_S):
-                taken = [await self._inbox.get()]
-        except TimeoutError:
-            raise Lost("silence") from None
-        while not self._inbox.empty() and len(taken) < self._batch:
-            taken.append(self._inbox.get_nowait())
-        return taken
+        if not self._inbox:
+            self._came.clear()
+            try:
+                async with asyncio.timeout(_SILENCE_S):
+                    await self._came.wait()
+            except TimeoutError:
+                raise Lost("silence") from None
+        else:
+            await asyncio.sleep(0)  # whoever takes without end lets others have their turn
+        return [self._inbox.popleft() for _ in range(min(len(self._inbox), self._batch))]
 
     def _sorted_out(self, taken: list[Msg | None]) -> list[Msg]:
         messages = []

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Coroutine
 from importlib.metadata import PackageNotFoundError, version
@@ -13,13 +14,13 @@ from benchwire.events import child, journal, tracing
 from benchwire.events.bus import NatsUnreachable
 from benchwire.events.event import IllegalToken
 from benchwire.events.follow import StreamReplaced
-from benchwire.events.projection import ProjectionInUse
+from benchwire.events.projection import ProjectionDamaged, ProjectionInUse
 from benchwire.events.settings import InvalidSettings
 
 CANNOT_START = 78  # EX_CONFIG of sysexits.h: trying again without a change is of no use
 _CANCEL_AGAIN_S = 1.0
 _REASONS = (InvalidSettings, IllegalToken, ProjectionInUse)
-_PASSING = (NatsUnreachable, StreamReplaced, OSError)  # another start may do better
+_PASSING = (NatsUnreachable, StreamReplaced, ProjectionDamaged, OSError)  # another start may do better
 
 
 def version_of(distribution: str) -> str:
@@ -28,6 +29,14 @@ def version_of(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return "0.0.0"  # nats.micro takes no other shape
+
+
+def ready() -> None:
+    """Tells systemd that the service is up, where a unit with ``Type=notify`` started it; what it starts itself is not to say that again."""
+    address = os.environ.pop("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifying:
+            notifying.sendto(b"READY=1", f"\0{address[1:]}" if address.startswith("@") else address)
 
 
 def run(name: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:

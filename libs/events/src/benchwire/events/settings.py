@@ -3,9 +3,10 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 PREFIX = "BENCHWIRE_"
 
@@ -20,12 +21,37 @@ class Secret(str):
 
 
 class NatsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a service reaches NATS. ``nats_credentials`` is a credentials file; ``replicas`` is for streams made by this service."""
+    """How a service reaches NATS, and who it is there. ``replicas`` is for streams made by this service.
+
+    ``nats_nkey`` is a file with the seed of its user's key, ``nats_credentials`` a credentials file. With ``nats_ca``, the authorities that it
+    believes, it speaks TLS or not at all; ``nats_certificate`` and ``nats_key`` are what it shows itself. Replies come on subjects below
+    ``nats_inbox``, where nobody else may listen.
+
+    For streams made by this service are the limits, too, of which 0 is none: how long the log keeps its events, and samples (``live``) are
+    kept, and how large each may get. A projection is copied for whoever starts without one (see ``snapshots``) when the log grew by
+    ``snapshot_events`` since the last copy (0: never), and at most once in ``snapshot_every_s``.
+
+    Secrets are taken out of what is published (see ``redaction``): kinds that are named in ``redact_off`` are not, and those of the TOML file
+    ``redact_patterns`` are, too.
+    """
 
     nats_url: str = "nats://127.0.0.1:4222"
     nats_credentials: Path | None = None
+    nats_nkey: Path | None = None
+    nats_ca: Path | None = None
+    nats_certificate: Path | None = None
+    nats_key: Path | None = None
+    nats_inbox: str = "_INBOX"
     nats_replicas: int = 1
     nats_connect_timeout_s: float = 30.0
+    log_max_age_days: Annotated[float, Meta(ge=0)] = 0.0
+    log_max_bytes: Annotated[int, Meta(ge=0)] = 0
+    live_max_age_s: Annotated[float, Meta(ge=0)] = 3600.0
+    live_max_bytes: Annotated[int, Meta(ge=0)] = 256 << 20
+    snapshot_events: Annotated[int, Meta(ge=0)] = 20_000
+    snapshot_every_s: Annotated[float, Meta(ge=1)] = 900.0
+    redact_off: tuple[str, ...] = ()
+    redact_patterns: Path | None = None
 
 
 class InvalidSettings(ValueError):
