@@ -120,3 +120,10 @@ def test_a_file_that_is_broken_is_said_to_be(tmp_path: Path, body: Any, says: st
 def test_a_file_that_is_a_folder_is_said_to_be_unreadable(tmp_path: Path) -> None:
     with pytest.raises(BadTokens, match="cannot be read"):
         tokens.read(tmp_path)
+
+
+def test_a_change_leaves_the_file_to_those_who_may_read_it(file: Path) -> None:
+    make(file)
+    file.chmod(0o640)
+    make(file, "another")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640

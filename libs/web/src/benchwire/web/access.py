@@ -5,7 +5,7 @@ token allows is asked once the route is known: ``scopes``. Open to all are the p
 processes, and files without data.
 
 While no token is configured, a page of some website must not reach the lab through a person's browser: calls that name a foreign
-``Origin`` or ``Host`` are refused.
+``Origin`` or ``Host`` are refused. A proxy on this machine that passes on the name by which it was called has that name in ``served_as``.
 """
 
 import asyncio
@@ -23,16 +23,19 @@ from benchwire.events.settings import InvalidSettings
 from benchwire.web.callers import Caller, Callers
 from benchwire.web.cors import cors
 from benchwire.web.errors import Problem
+from benchwire.web.guesses import WINDOW_S, Guesses
 from benchwire.web.head import answer_head
 from benchwire.web.headers import guarding
+from benchwire.web.peers import peer_of
 from benchwire.web.scopes import CALLER
-from benchwire.web.sockets import POLICY_VIOLATION, refused
+from benchwire.web.sockets import POLICY_VIOLATION, TRY_AGAIN_LATER, refused
 
 # Who watches over processes has no token; the explorer of the API is a page without data, and asks for one.
 OPEN_PATHS = frozenset({"/health", "/schema", "/schema/ui/"})
 _NEEDS_TOKEN = "a token is needed: send the header 'Authorization: Bearer <token>'"  # noqa: S105 - a sentence
 _WRONG_TOKEN = "this token is not known here, or it has expired or was revoked"  # noqa: S105
 _FOREIGN = "calls from other places than this machine need a token, and none is configured here; make one with `benchwire token create`"
+_TOO_MANY_WRONG = "too many wrong tokens came from this address; try again in a minute"
 _GONE = "the token has expired or was revoked"
 
 
@@ -56,7 +59,10 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """An ASGI app around ``app`` that lets pass who may. ``open_paths`` are for everybody; one that ends in ``/`` means what is under it."""
+    """An ASGI app around ``app`` that lets pass who may. ``open_paths`` are for everybody; one that ends in ``/`` means what is under it.
+
+    ``served_as`` are names of this machine that count as loopback where no token is needed. See ``guesses`` for ``wrong_tokens_per_minute``.
+    """
 
     def __init__(
         self,
@@ -65,9 +71,13 @@ class Guard:
         callers: Callers,
         pages: CORSConfig | None = None,
         open_paths: Collection[str] = OPEN_PATHS,
+        served_as: Collection[str] = (),
+        wrong_tokens_per_minute: int = 0,
     ) -> None:
         self._app = app
         self._callers = callers
+        self._served_as = frozenset(name.strip().lower() for name in served_as)
+        self._guesses = Guesses(wrong_tokens_per_minute)
         self._pages = pages or cors()
         self._open = frozenset(open_paths)
         self._open_below = tuple(one for one in open_paths if one.endswith("/") and one != "/")
@@ -106,7 +116,8 @@ class Guard:
         given, scope = _with_token_taken_out(scope)
         caller = self._caller(scope, _bearer(scope) or given)
         if isinstance(caller, Problem):
-            await refused(receive, send, code=POLICY_VIOLATION, reason=caller.detail)
+            code = TRY_AGAIN_LATER if caller.status_code == 429 else POLICY_VIOLATION
+            await refused(receive, send, code=code, reason=caller.detail)
             return
         _put(scope, caller)
         open_ = _Closable(caller, receive, send)
@@ -120,14 +131,22 @@ class Guard:
             return self._callers.anybody if self._is_from_here(scope) else Problem(_FOREIGN, 403)
         if not given:
             return Problem(_NEEDS_TOKEN, 401)
-        return self._callers.find(given) or Problem(_WRONG_TOKEN, 401)
+        client = scope.get("client")
+        peer = peer_of(client[0]) if client else ""
+        caller = self._callers.find(given)
+        if self._guesses.are_too_many(peer, caller):
+            return Problem(_TOO_MANY_WRONG, 429)
+        return caller or Problem(_WRONG_TOKEN, 401)
 
     def _is_from_here(self, scope: Scope) -> bool:
         origin = _header(scope, b"origin")
-        if origin and not (self._pages.is_origin_allowed(origin) or is_loopback(_hostname(origin))):
+        if origin and not (self._pages.is_origin_allowed(origin) or self._is_here(_hostname(origin))):
             return False
         host = _header(scope, b"host")
-        return not host or is_loopback(_hostname(f"//{host}"))
+        return not host or self._is_here(_hostname(f"//{host}"))
+
+    def _is_here(self, name: str) -> bool:
+        return is_loopback(name) or name in self._served_as
 
     def _headers_for_page(self, scope: HTTPScope) -> list[tuple[bytes, bytes]]:
         """With what a page of an allowed origin may read why it was refused."""
@@ -241,5 +260,7 @@ async def _answer(send: Send, problem: Problem, headers: list[tuple[bytes, bytes
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
     if problem.status_code == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    elif problem.status_code == 429:
+        headers.append((b"retry-after", str(WINDOW_S).encode()))
     await send({"type": "http.response.start", "status": problem.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -24,14 +24,20 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0
 FROM_SETTINGS = "BENCHWIRE_TOKEN"  # no token in the file can have this name
 _ANYBODY = "anybody"
+_NOT_THE_GROUPS = 0o037  # that a group may read the file is how services of different users share it
+_UNGUESSABLE_CHARS = 22  # 128 random bits in base64
 
 
 class Caller(msgspec.Struct, frozen=True, eq=False):
-    """Who calls. ``gone`` is set when the token is no longer good, so that what it has opened can be closed."""
+    """Who calls. ``gone`` is set when the token is no longer good, so that what it has opened can be closed.
+
+    ``is_guessable`` is of a token so short that trying helps.
+    """
 
     name: str
     scopes: frozenset[Scope]
     is_known: bool = True
+    is_guessable: bool = False
     gone: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
     def may(self, needed: Scope) -> bool:
@@ -59,9 +65,7 @@ class Callers:
         self._now = now
         self._state: _State | None = None
         self._trouble: str | None = None
-        self._of_settings = (
-            [_Known(tokens.hashed(token).encode(), None, Caller(FROM_SETTINGS, EVERYTHING))] if token else []
-        )
+        self._of_settings = [_of_settings(token)] if token else []
         self._of_file: list[_Known] = []
         self.needs_token = bool(self._of_settings)
         self.anybody = Caller(_ANYBODY, EVERYTHING, is_known=False)
@@ -156,6 +160,15 @@ class _Seen(msgspec.Struct, frozen=True):
     is_open: bool
 
 
+def _of_settings(token: Secret) -> _Known:
+    caller = Caller(FROM_SETTINGS, EVERYTHING, is_guessable=len(token) < _UNGUESSABLE_CHARS)
+    if caller.is_guessable:
+        log.warning(
+            "%s has %d characters; `benchwire token create` makes one that nobody guesses", FROM_SETTINGS, len(token)
+        )
+    return _Known(tokens.hashed(token).encode(), None, caller)
+
+
 def _known(token: Token) -> _Known:
     return _Known(token.sha256.encode(), token, Caller(token.name, frozenset(token.scopes)))
 
@@ -174,4 +187,4 @@ def _seen(file: Path, before: _State | None) -> _Seen | None:
     state = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
     if state == before:
         return None
-    return _Seen(state, tokens.read(file), is_open=bool(found.st_mode & 0o077))
+    return _Seen(state, tokens.read(file), is_open=bool(found.st_mode & _NOT_THE_GROUPS))

@@ -15,8 +15,8 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from nats.errors import Error as NatsError
 
 from benchwire.events.event import IllegalToken
-from benchwire.events.log import Contended, EventTooLarge, LogUnavailable
-from benchwire.events.projection import ProjectionBehind
+from benchwire.events.log import Contended, EventTooLarge, HistoryGone, LogUnavailable
+from benchwire.events.projection import ProjectionBehind, ProjectionDamaged
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,11 @@ DEFAULTS: dict[type[Exception], int] = {
     RecursionError: 400,  # JSON nested deeper than anybody means it
     UnicodeDecodeError: 400,  # msgspec's word for JSON that is not UTF-8
     EventTooLarge: 413,
+    HistoryGone: 410,
     Contended: 503,
     LogUnavailable: 503,
     ProjectionBehind: 503,
+    ProjectionDamaged: 503,
     NatsError: 503,
 }
 _SAID_OTHERWISE: dict[type[Exception], str] = {

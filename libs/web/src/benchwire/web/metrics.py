@@ -29,6 +29,7 @@ from benchwire.events.log import Append, LogUnavailable
 from benchwire.events.projection import Projection
 from benchwire.web.described import described
 from benchwire.web.feed import Feed
+from benchwire.web.gate import Gate
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Metrics:
     """What one service tells of itself. ``service`` is its name in the names of its metrics."""
 
     def __init__(self, service: str, *, version: str) -> None:
-        self._prefix = f"benchwire_{service}"
+        self.prefix = f"benchwire_{service}"
         self._counted = CollectorRegistry()
         self._process = CollectorRegistry()
         self._readings: list[Reading] = []
@@ -61,25 +62,25 @@ class Metrics:
 
     def counter(self, name: str, what: str, labels: Sequence[str] = ()) -> Counter:
         """A counter, shown as ``benchwire_<service>_<name>_total``."""
-        return Counter(f"{self._prefix}_{name}", what, labels, registry=self._counted)
+        return Counter(f"{self.prefix}_{name}", what, labels, registry=self._counted)
 
     def histogram(
         self, name: str, what: str, labels: Sequence[str] = (), *, buckets: Sequence[float] = Histogram.DEFAULT_BUCKETS
     ) -> Histogram:
         """A histogram of seconds."""
-        return Histogram(f"{self._prefix}_{name}", what, labels, buckets=buckets, registry=self._counted)
+        return Histogram(f"{self.prefix}_{name}", what, labels, buckets=buckets, registry=self._counted)
 
     def gauge(self, name: str, what: str, labels: Sequence[str] = ()) -> GaugeMetricFamily:
         """A gauge for a reading to fill."""
-        return GaugeMetricFamily(f"{self._prefix}_{name}", what, labels=labels)
+        return GaugeMetricFamily(f"{self.prefix}_{name}", what, labels=labels)
 
     def total(self, name: str, what: str, value: float) -> CounterMetricFamily:
         """A counter that is kept elsewhere, for a reading to return."""
-        return CounterMetricFamily(f"{self._prefix}_{name}", what, value=value)
+        return CounterMetricFamily(f"{self.prefix}_{name}", what, value=value)
 
     def one(self, name: str, what: str, value: float) -> GaugeMetricFamily:
         """A gauge that is kept elsewhere, for a reading to return."""
-        return GaugeMetricFamily(f"{self._prefix}_{name}", what, value=value)
+        return GaugeMetricFamily(f"{self.prefix}_{name}", what, value=value)
 
     def reads(self, reading: Reading) -> None:
         """Asks ``reading`` at each scrape. One that fails, or takes longer than ``READ_DEADLINE_S``, is left out of that scrape."""
@@ -132,7 +133,18 @@ def of_machinery(metrics: Metrics, bus: Bus, projection: Projection, feed: Feed)
         return [
             metrics.one("nats_connected", "Whether NATS can be reached.", bus.connected),
             metrics.total("nats_reconnects", "How often the connection to NATS came back.", bus.reconnects),
+            metrics.total("nats_denied", "How often NATS refused something to this service's user.", bus.denied),
         ]
+
+    async def redactions() -> list[Metric]:
+        taken_out = CounterMetricFamily(
+            f"{metrics.prefix}_redactions",
+            "Secrets that were taken out of what is published, by their kind.",
+            labels=("kind",),
+        )
+        for kind, number in bus.door.counts.items():
+            taken_out.add_metric([kind], number)
+        return [taken_out]
 
     async def rows() -> list[Metric]:
         state = projection.state
@@ -142,6 +154,8 @@ def of_machinery(metrics: Metrics, bus: Bus, projection: Projection, feed: Feed)
         return [
             metrics.one("projection_applied_sequence", "Sequence of the last event that is in the rows.", state.applied),
             metrics.one("projection_stuck", "Whether something keeps the rows from going on.", state.trouble is not None),
+            metrics.one("projection_lacking", "Whether the rows lack what the log had lost.", state.lacking is not None),
+            metrics.one("snapshot_sequence", "Up to where the newest snapshot of the rows reaches, as far as known.", projection.copied),
             parked,
         ]  # fmt: skip
 
@@ -163,8 +177,27 @@ def of_machinery(metrics: Metrics, bus: Bus, projection: Projection, feed: Feed)
             metrics.total("clients_too_slow", "Clients that were dropped because they did not keep up.", feed.dropped),
         ]
 
-    for reading in (connection, rows, lag, listeners):
+    for reading in (connection, redactions, rows, lag, listeners):
         metrics.reads(reading)
+
+
+def of_gate(metrics: Metrics, gate: Gate) -> None:
+    """Who is connected, and who was turned away."""
+
+    async def connections() -> list[Metric]:
+        refused = CounterMetricFamily(
+            f"{metrics.prefix}_turned_away",
+            "Calls and connections that got no further than the gate, by why.",
+            labels=("reason",),
+        )
+        for reason, number in gate.refusals.items():
+            refused.add_metric([reason], number)
+        open_ = metrics.gauge("connections", "Connections that are open, by what is spoken on them.", ("kind",))
+        for kind, number in gate.connections().items():
+            open_.add_metric([kind], number)
+        return [refused, open_]
+
+    metrics.reads(connections)
 
 
 @get("/metrics", opt=described(answers={"type": "string"}, sends="text/plain"))
@@ -173,4 +206,4 @@ async def metrics_route(metrics: NamedDependency[Metrics]) -> Response[bytes]:
     return Response(await metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})
 
 
-__all__ = ["Metric", "Metrics", "metrics_route", "of_machinery"]
+__all__ = ["Metric", "Metrics", "metrics_route", "of_gate", "of_machinery"]

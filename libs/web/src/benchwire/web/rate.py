@@ -14,6 +14,7 @@ from litestar.middleware.rate_limit import DurationUnit, RateLimitConfig, RateLi
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from benchwire.events.settings import InvalidSettings
+from benchwire.web.peers import peer_of
 from benchwire.web.scopes import name_of
 from benchwire.web.sockets import TRY_AGAIN_LATER, refused
 
@@ -43,7 +44,7 @@ def limit(text: str) -> RateLimitConfig | None:
 def _who(request: Request[Any, Any, Any]) -> str:
     if (name := name_of(request)) is not None:
         return f"token {name}"
-    return f"address {request.client.host}" if request.client else "nobody knows who"
+    return f"address {peer_of(request.client.host)}" if request.client else "nobody knows who"
 
 
 class _Limited(RateLimitMiddleware):

@@ -7,12 +7,18 @@ import gc
 import logging
 import socket
 from collections.abc import Callable, Generator
+from functools import partial
+from typing import cast
 
 import uvicorn
 import uvloop
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from benchwire.events import service
+from benchwire.web.gate import Gate
+from benchwire.web.inlet import Inlet
 from benchwire.web.outlet import Outlet
+from benchwire.web.settings import WebSettings
 
 _BACKLOG = 2048
 _GRACE_S = 1
@@ -31,26 +37,31 @@ def fast_loop() -> None:
 
 
 def settled(_port: int) -> None:
-    """For ``on_ready`` of a service that is a process of its own: what is there when it serves is there to stay.
+    """For ``on_ready`` of a service that is a process of its own: it is up, and what is there when it serves is there to stay.
 
     The garbage collector would look at all of it again and again, and with the modules of a web framework that stops the loop for 150 ms.
     """
     gc.collect()
     gc.freeze()
+    service.ready()
 
 
-async def serve(app: ASGIApp, *, host: str, port: int, on_ready: Callable[[int], None] | None = None) -> None:
+async def serve(
+    app: ASGIApp, *, host: str, port: int, gate: Gate | None = None, on_ready: Callable[[int], None] | None = None
+) -> None:
     """Serves ``app`` until it is cancelled, and then ends in less than two seconds, whoever is still connected.
 
-    ``on_ready`` is called with the port once connections are accepted (with ``port`` 0 a free one was taken). Raises ``OSError`` with a
-    sentence that names the port when it cannot be had.
+    ``gate`` has the limits of connections; without it they are the usual ones. ``on_ready`` is called with the port once connections are
+    accepted (with ``port`` 0 a free one was taken). Raises ``OSError`` with a sentence that names the port when it cannot be had.
     """
     listening = _listening(host, port)
     taken: int = listening.getsockname()[1]
-    server = _Server(_config(app), lambda: on_ready(taken) if on_ready is not None else None)
+    gate = gate or Gate(WebSettings())
+    server = _Server(_config(app, gate), lambda: on_ready(taken) if on_ready is not None else None)
     serving = asyncio.create_task(server.serve(sockets=[listening]), name=f"serve-{taken}")
     try:
-        await asyncio.shield(serving)
+        async with gate.watched():
+            await asyncio.shield(serving)
     finally:
         server.should_exit = True
         with _quietly():
@@ -60,11 +71,11 @@ async def serve(app: ASGIApp, *, host: str, port: int, on_ready: Callable[[int],
         listening.close()
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
+def _config(app: ASGIApp, gate: Gate) -> uvicorn.Config:
     return uvicorn.Config(
         _cut_off_quietly(app),
-        http="httptools",
-        ws=Outlet,
+        http=cast("type[asyncio.Protocol]", partial(Inlet, gate=gate)),
+        ws=cast("type[asyncio.Protocol]", partial(Outlet, gate=gate)),
         ws_per_message_deflate=False,  # costs more than it saves on small frames
         ws_max_size=_WS_MESSAGE_BYTES,
         lifespan="on",

@@ -2,6 +2,7 @@
 
 from litestar.types import Receive, Send
 
+INVALID_DATA = 1007
 POLICY_VIOLATION = 1008
 TRY_AGAIN_LATER = 1013
 _LONGEST_REASON_BYTES = 123  # RFC 6455, 5.5

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable, Collection, Generator, Iterable
 from datetime import datetime
 from enum import StrEnum
@@ -176,6 +177,14 @@ def _locked(file: Path) -> Generator[None, None, None]:
         os.close(number)
 
 
+def _read_by_the_same(file: Path, draft: int) -> None:
+    """Whoever was given the file keeps it: services may run as another user than the person who changes it."""
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        there = file.stat()
+        os.fchown(draft, there.st_uid, there.st_gid)
+        os.fchmod(draft, stat.S_IMODE(there.st_mode))
+
+
 def _replace(file: Path, tokens: list[Token]) -> None:
     """Whoever reads meanwhile sees the old file or the new one, and a power cut leaves one of the two."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
@@ -185,6 +194,7 @@ def _replace(file: Path, tokens: list[Token]) -> None:
         draft.unlink()
         number = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _OURS_ALONE)
     with os.fdopen(number, "wb") as out:
+        _read_by_the_same(file, number)
         out.write(msgspec.json.format(msgspec.json.encode(_Kept(tokens))) + b"\n")
         out.flush()
         os.fsync(out.fileno())

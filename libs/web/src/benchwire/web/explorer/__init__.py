@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from litestar import Request, Router
+from litestar import Request, Response, Router
 from litestar.enums import MediaType
+from litestar.exceptions import NotFoundException
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.static_files import create_static_files_router
 from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped]
 
 from benchwire.web.described import document
+from benchwire.web.errors import answer
 
 _HERE = Path(__file__).parent
 _PAGE = (_HERE / "page.html").read_text()
@@ -53,5 +55,14 @@ class ExplorerPlugin(OpenAPIRenderPlugin):
 def files() -> Router:
     """Swagger UI's files, and ours that start it."""
     return create_static_files_router(
-        path="/schema/ui", directories=[_HERE, Path(str(swagger_ui_path))], include_in_schema=False, name="explorer"
+        path="/schema/ui",
+        directories=[_HERE, Path(str(swagger_ui_path))],
+        include_in_schema=False,
+        name="explorer",
+        exception_handlers={ValueError: _no_name_of_a_file},
     )
+
+
+def _no_name_of_a_file(request: Request[Any, Any, Any], _: Exception) -> Response[Any]:
+    """What the file system takes for no name, like one with a null in it, is the name of nothing."""
+    return answer(request, NotFoundException(), {})
