@@ -16,6 +16,7 @@ from benchwire.events.bus import Bus
 from benchwire.events.document import DocumentCreated
 from benchwire.events.event import Event
 from benchwire.events.log import Log
+from benchwire.events.presence import BACKUP, Presence, Present
 from benchwire.events.projection import Projection
 
 NOW = datetime(2026, 1, 17, 12, 0, tzinfo=UTC)
@@ -65,3 +66,20 @@ async def test_bytes_of_a_document_that_came_a_moment_ago_on_another_host_are_no
     holding.close()
     await freeing
     assert await Blobs(bus).has(artifact.digest)
+
+
+async def test_nothing_is_freed_while_a_backup_is_made_and_the_next_sweep_comes_back_to_it(
+    store: Store, bus: Bus, tmp_path: Path
+) -> None:
+    """The log in the backup may be older than the delete, and its document still need the bytes."""
+    file = tmp_path / "upload"
+    file.write_bytes(b"still wanted")
+    digest = (await Blobs(bus).put(file, name="a")).digest
+    received = Received(filename="a", content_type="text/plain", size_bytes=12, digest=digest)
+    made = await store.create(received, file)
+    service, name = BACKUP
+    async with Presence(bus).announced(Present(service=service, name=name, version="0", pid=1)):
+        await store.delete(made.id)
+        assert await Blobs(bus).has(digest)
+    await store.freeing.sweep(await Blobs(bus).now())
+    assert not await Blobs(bus).has(digest)

@@ -5,8 +5,9 @@ import msgspec
 import pytest
 
 from benchwire.events.blueprint import BlueprintCreated, BlueprintDeleted, BlueprintUpdated
+from benchwire.events.redaction.names import names_a_secret
 from benchwire.events.session import Budget
-from benchwire.observability import commands, errors, recipe
+from benchwire.observability import commands, errors
 from benchwire.observability.blueprint import Blueprint, evolve
 from benchwire.observability.session import iso
 from benchwire.observability.wire.blueprints import ChangeAgent, CreateAgent
@@ -171,9 +172,9 @@ def test_a_tag_that_nobody_could_ask_for_is_refused(tag: str) -> None:
 
 def test_words_tell_a_secret_from_what_only_sounds_like_one() -> None:
     for name in ("TOKEN", "githubToken", "X-API-Key", "client_secret", "Cookie", "APIKEY", "--password"):
-        assert recipe.names_a_secret(name), name
+        assert names_a_secret(name), name
     for name in ("MAX_TOKENS", "KEYBOARD", "SECRET_FILE", "MONKEY", "Accept", "AUTHOR", "TOKEN_URL"):
-        assert not recipe.names_a_secret(name), name
+        assert not names_a_secret(name), name
 
 
 def test_what_an_agent_may_use_and_spend_is_kept_and_changed() -> None:

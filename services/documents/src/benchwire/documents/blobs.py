@@ -7,6 +7,8 @@ The order of steps keeps what is visible whole, whatever dies in between:
   freed the same bytes just before the event.
 - a delete appends ``document_deleted``, then frees. Dying in between leaves bytes that no document shows; the next sweep frees them.
 - freeing reads the object's record, asks the log who needs the bytes, and writes the record only if it is still the one that was read.
+- rows that lack what the log had lost do not tell what is needed: then nothing is freed.
+- while a backup is made nothing is freed: the log that it holds may still need the bytes. The next sweep comes back to them.
 """
 
 import asyncio
@@ -17,12 +19,15 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import BinaryIO
 
+from nats.errors import Error as NatsError
+
 from benchwire.documents import queries
 from benchwire.documents.cache import Cache
 from benchwire.documents.projection import CLAIMING
 from benchwire.events import catalog
 from benchwire.events.blobs import Blobs
 from benchwire.events.log import Log, LogUnavailable
+from benchwire.events.presence import BACKUP, Presence
 from benchwire.events.projection import Projection, ProjectionBehind
 
 log = logging.getLogger(__name__)
@@ -142,13 +147,24 @@ class Freeing:
         self._blobs = blobs
         self._cache = cache
         self._grace_s = grace_s
+        self._presence = Presence(log_.bus)
 
     async def free(self, digest: str) -> None:
-        """Frees the bytes unless a document, a task or a flash job needs them. Raises ``LogUnavailable`` and ``ProjectionBehind``."""
+        """Frees the bytes unless a document, a task, a flash job or a backup needs them. Raises ``LogUnavailable`` and ``ProjectionBehind``."""
+        if await self._backed_up():
+            return
         if await self._blobs.free(digest, partial(self._is_unneeded, digest)):
             await self._cache.drop(digest)
 
+    async def _backed_up(self) -> bool:
+        try:
+            return await self._presence.is_there(*BACKUP)
+        except (NatsError, OSError, TimeoutError) as error:
+            raise LogUnavailable("nobody can say whether a backup is being made") from error
+
     async def _is_unneeded(self, digest: str) -> bool:
+        if self._projection.state.lacking:  # what names these bytes may be among what the rows lack
+            return False
         # As of now, not as of what this instance happens to know: another one may have taken an upload a moment ago.
         last = max([await self._log.last_sequence(catalog.filter_of(kind)) for kind in CLAIMING])
         await self._projection.wait_for(last)

@@ -15,7 +15,7 @@ from benchwire.documents import commands
 from benchwire.documents.document import TYPES
 from benchwire.events import codec, queue
 from benchwire.events.bus import Bus
-from benchwire.events.catalog import filter_of
+from benchwire.events.catalog import filter_of, queue_of
 from benchwire.events.document import DocumentCreated
 from benchwire.events.event import Event
 from benchwire.events.log import Contended, Log, LogUnavailable
@@ -23,7 +23,7 @@ from benchwire.events.serial import CaptureFinished
 
 log = logging.getLogger(__name__)
 
-QUEUE = "documents-captures"
+QUEUE = queue_of(CaptureFinished)
 _NEVER = False  # was there a document
 
 
@@ -47,7 +47,7 @@ class Captures:
 
     async def _take(self, delivery: Msg) -> None:
         try:
-            event = codec.decode(delivery.data, delivery.headers)
+            event = codec.decode(delivery.data, delivery.headers, delivery.subject)
         except codec.Malformed as error:
             log.warning("a capture that cannot be read is left alone: %s", error)
             await delivery.term()

@@ -114,6 +114,8 @@ class Live:
     async def _missed(self, since: int, until: int) -> list[str]:
         """The frames after ``since``, up to ``until``."""
         frames: list[Shown] = []
+        if (await Log(self._store.bus).beginning()).hides(since):  # what it missed can no longer be told
+            return [msgspec.json.encode(Resync(seq=until)).decode()]
         async with aclosing(Log(self._store.bus).read(catalog.filters_of(TYPES), after=since)) as events:
             async for one in events:
                 if one.sequence > until:

@@ -26,6 +26,8 @@ from benchwire.events.settings import load
 from benchwire.web import access, forms
 from benchwire.web.callers import Callers
 from benchwire.web.cors import cors
+from benchwire.web.gate import Gate
+from benchwire.web.metrics import of_gate
 from benchwire.web.observed import Observed
 from benchwire.web.serve import fast_loop, serve, settled
 
@@ -80,12 +82,17 @@ async def serving(settings: Settings, on_ready: Callable[[int], None] = lambda _
                     app.made(store, live, indexer, settings, callers, version=version),
                     callers=callers,
                     pages=cors(settings.origins),
+                    served_as=settings.served_as,
+                    wrong_tokens_per_minute=settings.wrong_tokens_per_minute,
                 )
+                gate = Gate(settings)
+                of_gate(store.metrics, gate)
                 try:
                     await serve(
                         Observed(guarded, store.metrics),
                         host=settings.documents_host,
                         port=settings.documents_port,
+                        gate=gate,
                         on_ready=ready,
                     )
                 finally:

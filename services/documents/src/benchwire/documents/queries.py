@@ -59,6 +59,13 @@ def document(db: Database, document_id: str) -> Document | None:
     return _document(row) if row else None
 
 
+def row(db: Database, document_id: str) -> Row | None:
+    """The document with this id, as of what changed it last."""
+    sql = f"SELECT sequence, changed, {_COLUMNS} FROM documents WHERE id = ?"  # noqa: S608 - our own column names
+    found = db.conn.execute(sql, (document_id,)).fetchone()
+    return Row(found[0], found[1], _document(found[2:])) if found else None
+
+
 def found(db: Database, document_id: str) -> Found | None:
     """The document with this id, and its relations."""
     one = document(db, document_id)

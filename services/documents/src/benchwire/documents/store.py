@@ -137,7 +137,13 @@ class Store:
     async def _decided(
         self, decision: Callable[[Document | None], Event | None], document_id: str
     ) -> Decided[Document | None]:
-        return await self._log.decide(TYPES, None, evolve, decision, deadline_s=_DEADLINE_S, document_id=document_id)
+        row = await self.projection.read(partial(queries.row, document_id=document_id))
+        if row is not None and not (await self._log.beginning()).hides(row.sequence - 1):
+            row = None  # all of it is in the log, which knows better
+        return await self._log.decide(
+            TYPES, None if row is None else row.document, evolve, decision,
+            deadline_s=_DEADLINE_S, known=0 if row is None else row.changed, document_id=document_id,
+        )  # fmt: skip
 
     async def update(self, document_id: str, change: commands.Change, *, if_match: str | None = None) -> Found:
         """Changes what is given.

@@ -86,4 +86,11 @@ def app(lab: Lab, feeds: Feeds, reports: Reports, settings: Settings, callers: C
 def guarded(lab: Lab, feeds: Feeds, reports: Reports, settings: Settings, callers: Callers) -> Guard:
     """What is served."""
     made = app(lab, feeds, reports, settings, callers)
-    return Guard(made, callers=callers, pages=cors(settings.cors_origins), open_paths=OPEN)
+    return Guard(
+        made,
+        callers=callers,
+        pages=cors(settings.cors_origins),
+        open_paths=OPEN,
+        served_as=settings.served_as,
+        wrong_tokens_per_minute=settings.wrong_tokens_per_minute,
+    )

@@ -232,7 +232,7 @@ class Feeds:
 
     async def _sample(self, message: Msg) -> None:
         try:
-            sample = codec.decode(message.data, message.headers)
+            sample = codec.decode(message.data, message.headers, message.subject)
         except codec.Malformed as error:
             log.warning("a sample on %s cannot be read: %s", message.subject, error)
             return

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -43,7 +43,7 @@ class Lab:
         self.prices = prices
         self.metrics = Numbers()
         self.log = Log(bus, on_append=self.metrics.appended)
-        self.blobs = Blobs(bus)
+        self.blobs = Blobs(bus, may_purge=False)
         self.projection = projection
         self.feed = Feed(outbox_bytes=outbox_bytes)
         self.endings = Endings()
@@ -54,6 +54,7 @@ class Lab:
         projection.on_commit(self.endings.hear)
         of_machinery(self.metrics, bus, projection, self.feed)
         self.metrics.of_lab(projection, self.now)
+        self.metrics.of_presence(self.present.denied, self.present.redacted)
 
     def now(self) -> datetime:
         """The time that goes into events."""
@@ -99,6 +100,28 @@ class Roll:
                 self._there = await self._everyone()
                 self._asked_at = time.monotonic()
         return None if self._there is None else {one.name for one in self._there if one.service == service}
+
+    async def lacking(self) -> list[str]:
+        """What the rows of other parts lack, a sentence for each; as far as they are there, and anybody can tell now."""
+        await self.names("")
+        return [f"{one.service} {one.name}: {one.lacking}" for one in self._there or () if one.lacking]
+
+    async def denied(self) -> dict[str, int]:
+        """How often NATS refused something to those that are there now, by service; empty when nobody can tell."""
+        await self.names("")
+        counts: Counter[str] = Counter()
+        for one in self._there or []:
+            counts[one.service] += one.denied
+        return dict(counts)
+
+    async def redacted(self) -> dict[tuple[str, str], int]:
+        """How many secrets those that are there now took out of what they published, by service and kind; empty when nobody can tell."""
+        await self.names("")
+        counts: Counter[tuple[str, str]] = Counter()
+        for one in self._there or []:
+            for kind, number in one.redacted.items():
+                counts[one.service, kind] += number
+        return dict(counts)
 
     async def is_gone(self, service: str, name: str) -> bool:
         """Whether that instance is certainly not there; asked anew each time."""

@@ -1,7 +1,7 @@
 """The log of a task: lines made of its facts, and the lines its runner says beside them, merged by time."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
@@ -112,12 +112,12 @@ def _many(messages: Sequence[Message]) -> Iterable[Line]:
 
 
 def _of(message: Message) -> list[Line]:
-    return _of_body(message.body)
+    return _of_body(message.body, message.headers, message.subject)
 
 
-def _of_body(body: bytes) -> list[Line]:
+def _of_body(body: bytes, carried: Mapping[str, str] | None = None, subject: str | None = None) -> list[Line]:
     try:
-        event = codec.decode(body)
+        event = codec.decode(body, carried, subject)
     except codec.Malformed:
         return []
     return of_event(event) if isinstance(event, Event) else []

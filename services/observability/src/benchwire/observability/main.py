@@ -23,6 +23,8 @@ from benchwire.observability.stopping.orphans import Orphans
 from benchwire.web import forms
 from benchwire.web.access import checked
 from benchwire.web.callers import Callers
+from benchwire.web.gate import Gate
+from benchwire.web.metrics import of_gate
 from benchwire.web.observed import Observed
 from benchwire.web.serve import fast_loop, serve, settled
 
@@ -55,10 +57,13 @@ async def observe(settings: Settings, *, on_ready: Callable[[int], None] | None 
             await forms.cleared(settings.incoming)  # the rows' lock is ours, so nobody else is writing there
             # Not on the loop: it takes a second, reads files, and the log follows us meanwhile.
             app = await asyncio.to_thread(guarded, lab, feeds, reports, settings, callers)
+            gate = Gate(settings)
+            of_gate(lab.metrics, gate)
             await serve(
                 Observed(app, lab.metrics),
                 host=settings.observability_host,
                 port=settings.observability_port,
+                gate=gate,
                 on_ready=_telling(settings, on_ready),
             )
 

@@ -1,6 +1,6 @@
 """What this service counts, and reads when Prometheus asks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 from prometheus_client import Counter
@@ -43,6 +43,30 @@ class Numbers(Metrics):
             ]
 
         self.reads(in_hand)
+
+    def of_presence(
+        self,
+        denied: Callable[[], Awaitable[Mapping[str, int]]],
+        redacted: Callable[[], Awaitable[Mapping[tuple[str, str], int]]],
+    ) -> None:
+        """Reads what NATS refused to everybody who is there, also to those that have no metrics of their own, and which secrets they held."""
+
+        async def refused() -> list[Metric]:
+            what = "What NATS refused to the parts that are there, as they count it; what its servers count is that of nats."
+            metric = self.gauge("parts_denied", what, ("service",))
+            for service, number in (await denied()).items():
+                metric.add_metric([service], number)
+            return [metric]
+
+        async def taken_out() -> list[Metric]:
+            what = "Secrets that the parts that are there took out of what they published."
+            metric = self.gauge("parts_redactions", what, ("service", "kind"))
+            for labels, number in (await redacted()).items():
+                metric.add_metric(labels, number)
+            return [metric]
+
+        self.reads(refused)
+        self.reads(taken_out)
 
     def _by_status(self, name: str, what: str, found: Mapping[str, int]) -> Metric:
         metric = self.gauge(name, what, ("status",))

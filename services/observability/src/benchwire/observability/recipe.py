@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 from msgspec import Meta
 
+from benchwire.events.redaction.names import names_a_secret
 from benchwire.events.session import Budget
 from benchwire.observability.errors import Unusable
 
@@ -59,14 +60,6 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _SCHEME = re.compile(r"^(bearer|basic|token|apikey)\b", re.IGNORECASE)
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_SECRET_WORDS = frozenset(
-    (
-        "authorization", "auth", "token", "key", "apikey", "secret", "password", "passwd", "passphrase", "pwd", "credential",
-        "credentials", "cookie", "pat", "jwt",
-    )
-)  # fmt: skip
-_NOT_THE_SECRET_ITSELF = frozenset(("file", "path", "dir", "url", "uri", "name", "host", "port", "type"))
 _KNOWN_KEYS = re.compile(
     r"\bsk-[A-Za-z0-9_-]{16,}|\bgh[oprsu]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abeprs]-[\w-]{10,}"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}|\bhf_[A-Za-z0-9]{20,}|\bnpm_[A-Za-z0-9]{30,}"
@@ -197,12 +190,6 @@ def _refuse_literal(key: str, value: str, where: str) -> None:
 
 def _no_literals(where: str) -> str:
     return f"{where}: a secret is not kept here; write ${{NAME}}, and set the variable NAME in the environment of the agent runner"
-
-
-def names_a_secret(key: str) -> bool:
-    """Whether what stands under ``key`` is a secret, by the words in it: ``GITHUB_TOKEN`` is, ``MAX_TOKENS`` and ``KEY_FILE`` are not."""
-    words = [word.lower() for word in _WORDS.findall(key)]
-    return not _SECRET_WORDS.isdisjoint(words) and words[-1] not in _NOT_THE_SECRET_ITSELF
 
 
 def is_reference(value: str) -> bool:

@@ -27,4 +27,4 @@ def apply(db: Database, one: Recorded) -> None:
             room.apply(db, one)
 
 
-SCHEMA = Schema(filters=catalog.filters_of(FOLLOWED), tables=TABLES, apply=apply, version=3)
+SCHEMA = Schema(name="documents", filters=catalog.filters_of(FOLLOWED), tables=TABLES, apply=apply, version=3)

@@ -17,13 +17,13 @@ async def health(store: NamedDependency[Store], callers: NamedDependency[Callers
         None if there else "NATS does not answer; what is kept here can be read, nothing can be written"
     )
     found = wire.Health(
-        status="unhealthy" if trouble else "degraded" if state.malformed else "healthy",
+        status="unhealthy" if trouble else "degraded" if state.malformed or state.lacking else "healthy",
         service="documents",
         applied=state.applied,
         behind=state.behind,
         unknown=state.unknown,
         malformed=state.malformed,
-        detail=trouble or (f"{state.malformed} events could not be read" if state.malformed else None),
+        detail=trouble or state.lacking or (f"{state.malformed} events could not be read" if state.malformed else None),
         warnings=callers.warnings,
     )
     return Response(found, status_code=503 if trouble else 200, headers={"Retry-After": "2"} if trouble else {})

@@ -16,8 +16,20 @@ async def started(lab: Lab, asked: StartTask, task_id: str) -> None:
     Raises ``Unusable`` for what could never be done, and for a board that whoever would make it cannot serve.
     """
     event = commands.start_task(asked, task_id, lab.now())
+    _check_sources(lab, event)
     await lab.runners.mind(event)
     await lab.write(await _placed(lab, event), event_id=f"{task_id}-requested")
+
+
+def _check_sources(lab: Lab, event: TaskRequested) -> None:
+    """Sources are built as the log has them, which is without secrets: better said now than found out on a board. Raises ``Unusable``."""
+    for place, node in enumerate(event.nodes):
+        for name, text in (node.sources or {}).items():
+            if lab.log.bus.door.text(text) != text:
+                raise errors.Unusable(
+                    f"nodes[{place}].sources: {name} holds what looks like a key or a password; events are kept for ever, so take it out, "
+                    "and send it to the board over its serial port, or flash it into a partition of its own"
+                )
 
 
 async def _placed(lab: Lab, event: TaskRequested) -> TaskRequested:

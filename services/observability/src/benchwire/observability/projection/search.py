@@ -4,7 +4,7 @@ import sqlite3
 
 from sqlite_utils import Database
 
-from benchwire.events.catalog import aggregate_of
+from benchwire.events.catalog import aggregate_of, filter_of
 from benchwire.events.log import Recorded
 from benchwire.events.projection import Schema
 from benchwire.events.session import SessionDeleted
@@ -52,4 +52,7 @@ def _forget(db: sqlite3.Connection, session_id: str) -> None:
 
 
 # One filter over all of a session: a server looks for messages on several of them much longer than for those that are left out here.
-SCHEMA = Schema(filters=[aggregate_of(SessionDeleted)], tables=_TABLES, apply=apply, version=2)
+SCHEMA = Schema(
+    name="observability-search", filters=[aggregate_of(SessionDeleted)], forgets=filter_of(SessionDeleted),
+    tables=_TABLES, apply=apply, version=2,
+)  # fmt: skip

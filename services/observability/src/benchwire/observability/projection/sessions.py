@@ -1,6 +1,8 @@
 """Sessions and what was said in them."""
 
 import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, get_args
 
 import msgspec
@@ -58,9 +60,11 @@ _UPSERT = (
 )
 _SELECT = f"SELECT {COLUMNS}, created_seq, changed_seq FROM sessions WHERE session_id = ?"  # noqa: S608
 
-_SAID = (MessageRequested, MessageSent, ToolCalled, ToolReturned, ModelUsed)
+_INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)"
+
+SAID: tuple[type[Event], ...] = (MessageRequested, MessageSent, ToolCalled, ToolReturned, ModelUsed)
 # What is no news of a session's status; the first that tells its name is, all the same.
-QUIET: tuple[type[Event], ...] = (*_SAID, SessionClaimed)
+QUIET: tuple[type[Event], ...] = (*SAID, SessionClaimed)
 _NOT_SHOWN = (SessionRequested, SessionClaimed, SessionStopRequested, SessionDescribed, SessionDeleted)
 
 
@@ -70,10 +74,24 @@ def apply(db: sqlite3.Connection, one: Recorded) -> None:
     if isinstance(event, SessionDeleted):
         _delete(db, event, one.sequence)
         return
-    if not isinstance(event, _SAID) or not _touch(db, event):
+    session_id, at = event.session_id, event.timestamp
+    if not isinstance(event, SAID) or not _touch(db, session_id, at):
         _fold(db, event, one.sequence)
     if not isinstance(event, _NOT_SHOWN) and not (isinstance(event, SessionStarted) and event.registered):
-        _show(db, event, one.sequence)
+        db.execute(_INSERT, _shown(event, one.sequence))
+
+
+def apply_said(db: sqlite3.Connection, said: Sequence[Recorded]) -> None:
+    """Rows of events that are all of ``SAID``, as ``apply`` makes them of one after the other: each session is touched once."""
+    newest: dict[str, datetime] = {}
+    told: list[tuple[Any, int]] = [(one.event, one.sequence) for one in said]
+    for event, _ in told:
+        newest[event.session_id] = max(event.timestamp, newest.get(event.session_id, event.timestamp))
+    unnamed = {session_id for session_id, at in newest.items() if not _touch(db, session_id, at)}
+    for event, sequence in told:
+        if event.session_id in unnamed and not _touch(db, event.session_id, event.timestamp):
+            _fold(db, event, sequence)
+    db.executemany(_INSERT, [_shown(event, sequence) for event, sequence in told])
 
 
 def of_row(row: tuple[Any, ...]) -> Session:
@@ -82,12 +100,11 @@ def of_row(row: tuple[Any, ...]) -> Session:
     return Session(**{**values, "status": Status(values["status"]), "requested": bool(values["requested"])})
 
 
-def _touch(db: sqlite3.Connection, event: Any) -> bool:
+def _touch(db: sqlite3.Connection, session_id: str, at: datetime) -> bool:
     """The short way for what is said in a session that is known by name; most events go it."""
-    at = iso(event.timestamp)
     done = db.execute(
         "UPDATE sessions SET modified_at = max(modified_at, ?) WHERE session_id = ? AND session_name IS NOT NULL",
-        (at, event.session_id),
+        (iso(at), session_id),
     )
     return done.rowcount == 1
 
@@ -102,15 +119,14 @@ def _fold(db: sqlite3.Connection, event: Any, sequence: int) -> None:
     db.execute(_UPSERT, (*values, created, sequence if is_told else changed))
 
 
-def _show(db: sqlite3.Connection, event: Any, sequence: int) -> None:
+def _shown(event: Any, sequence: int) -> tuple[Any, ...]:
     # The name is put in when it is read: a later hook may be the first to tell it.
     shown = {
         field: getattr(event, field) for field in event.__struct_fields__ if field not in ("session_name", "registered")
     }
     tag = event.__struct_config__.tag
     body = msgspec.json.encode({"event_type": tag, **shown}).decode()
-    row = (sequence, event.session_id, tag, getattr(event, "role", None), getattr(event, "session_name", None), body)
-    db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", row)
+    return sequence, event.session_id, tag, getattr(event, "role", None), getattr(event, "session_name", None), body
 
 
 def _delete(db: sqlite3.Connection, event: SessionDeleted, sequence: int) -> None:

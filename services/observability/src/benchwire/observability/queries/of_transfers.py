@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
+import msgspec
 from sqlite_utils import Database
-
-from benchwire.observability.queries.rows import marks
 
 
 def applied_ids(db: Database, ids: Sequence[str]) -> set[str]:
     """Those of these event ids that were applied before, whenever that was. At most some hundred at a time."""
-    found = db.conn.execute(f"SELECT id FROM seen WHERE id IN ({marks(ids)})", tuple(ids))  # noqa: S608
-    return {row[0] for row in found}
+    # What was seen is an id and the subject that it came on, with a space between.
+    behind = "SELECT 1 FROM seen WHERE seen.id > given.value || ' ' AND seen.id < given.value || '!'"
+    query = f"SELECT given.value FROM json_each(?) AS given WHERE EXISTS ({behind})"  # noqa: S608
+    return {row[0] for row in db.conn.execute(query, (msgspec.json.encode(list(ids)).decode(),))}
 
 
 def last_event(db: Database, session_id: str) -> int | None:

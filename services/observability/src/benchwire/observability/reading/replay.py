@@ -64,7 +64,9 @@ async def replayed(lab: Lab, since: Place | None, session_id: str | None) -> Rep
 
 
 async def _facts_between(lab: Lab, since: Place, until: int) -> list[Frame] | None:
-    """The facts after ``since`` that belong to no session; None when they are too many to be replayed."""
+    """The facts after ``since`` that belong to no session; None when they are too many to be replayed, or no longer all in the log."""
+    if (await lab.log.beginning()).hides(since.sequence):
+        return None
     facts: list[Frame] = []
     async with aclosing(lab.log.read(_OF_NO_SESSION, after=since.sequence)) as later:
         async for one in later:

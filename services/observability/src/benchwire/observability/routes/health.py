@@ -30,7 +30,7 @@ async def health(lab: TheLab, callers: NamedDependency[Callers]) -> Response[dic
             "applied": state.applied, "behind": state.behind, "unknown": state.unknown, "malformed": state.malformed
         },
         "clients": lab.feed.clients,
-        "warnings": [*_warnings(lab), *callers.warnings],
+        "warnings": [*_warnings(lab), *(await lab.present.lacking() if there else ()), *callers.warnings],
     }  # fmt: skip
     reason = _trouble(lab, there=there)
     if reason is None:
@@ -57,7 +57,11 @@ def _warnings(lab: Lab) -> list[str]:
         parked.append(f"{state.malformed} events could not be read or applied, and are parked")
     if state.unknown:
         parked.append(f"{state.unknown} events are of a type or version that this service does not know")
+    if state.lacking:
+        parked.append(state.lacking)
     search = lab.search.state
+    if search.lacking:
+        parked.append(f"search: {search.lacking}")
     if search.trouble is not None:
         parked.append(f"the search cannot go on: {search.trouble}")
     if search.malformed > state.malformed:

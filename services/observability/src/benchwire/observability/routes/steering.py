@@ -40,6 +40,7 @@ async def say(lab: TheLab, request: AnyRequest, session_id: Id, data: JSONBody[S
     """
     message_id = token(data.message_id or made_id("msg-", request), "message_id")
     there = await known(lab, session_id)
+    await _check_whole(lab, session_id)
     blueprint = await agents.found(lab, there.agent_name) if there.agent_name else None
     by = name_of(request) or data.by
     made = await lab.log.decide(
@@ -50,6 +51,13 @@ async def say(lab: TheLab, request: AnyRequest, session_id: Id, data: JSONBody[S
     await lab.shown(made.sequence)
     way = made.state.messages[message_id]
     return {"ok": True, "session_id": session_id, "message_id": message_id, "status": way}
+
+
+async def _check_whole(lab: Lab, session_id: str) -> None:
+    """Whoever hears it reads all that was said before out of the log. Raises ``HistoryGone``."""
+    found = await lab.read(lambda db: queries.some_sessions(db, [session_id]))
+    if session_id in found:
+        await lab.log.check_whole(found[session_id].created_sequence, f"session {session_id!r}")
 
 
 # Calls that wait for somebody's word

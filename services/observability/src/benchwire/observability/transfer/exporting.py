@@ -18,9 +18,11 @@ _BATCH = 200
 async def exported(lab: Lab, known: Changed) -> AsyncGenerator[bytes, None]:
     """The session as it is at this moment: its first line, then its events in the order of the log, some lines at a time.
 
-    Raises ``LogUnavailable`` when the log falls silent, or no longer has what the first line promised.
+    Raises ``HistoryGone`` when the log is younger than the session, and ``LogUnavailable`` when it falls silent, or no longer has what the
+    first line promised.
     """
     session_id = known.session.session_id
+    await lab.log.check_whole(known.created_sequence, f"session {session_id!r}")
     left = -1
     async with aclosing(_messages(lab, session_id, known.created_sequence - 1)) as batches:
         async for messages, pending in batches:

@@ -51,8 +51,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 async def fork(lab: Lab, source: Changed, asked: Fork) -> tuple[Session, int]:
     """The fork of ``source`` that is ``asked`` for, and how many events of the conversation it has.
 
-    Raises ``SessionExists``, ``Unusable``, ``LogUnavailable``.
+    Raises ``SessionExists``, ``Unusable``, ``LogUnavailable``, and ``HistoryGone`` when the log is younger than ``source``.
     """
+    await lab.log.check_whole(source.created_sequence, f"session {source.session.session_id!r}")
     session_id = token(asked.session_id or f"fork-{uuid.uuid4().hex[:16]}", "session_id")
     there = await lab.read(lambda db: queries.session(db, session_id))
     plan = await _plan(lab, source, asked, session_id, there)
