@@ -100,7 +100,7 @@ def allowed(script: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setenv("OTHER_NAME", "sk-of-the-model")
     return {
         "mcp_commands": (sys.executable,), "mcp_readable": (*python_paths(), script.parent), "mcp_variables": ("BIRD_TOKEN", "OTHER_NAME"),
-        "mcp_start_s": 60.0,
+        "mcp_start_s": 60.0, "mcp_hosts": ("127.0.0.1",),
     }  # fmt: skip
 
 

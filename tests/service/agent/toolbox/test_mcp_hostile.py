@@ -104,7 +104,9 @@ async def listening(server: Server) -> AsyncGenerator[str, None]:
 async def met(tools: OpenTools, server: Server, path: str = "/mcp", **settings: Any) -> AsyncGenerator[Any, None]:
     async with listening(server) as url:
         blueprint = Blueprint(name="birder", mcp_servers={"trap": {"type": "http", "url": url + path}})
-        async with tools(blueprint=blueprint, **{"mcp_start_s": 20.0, **settings}) as opened:
+        async with tools(
+            blueprint=blueprint, **{"mcp_start_s": 20.0, "mcp_hosts": ("127.0.0.1",), **settings}
+        ) as opened:
             yield opened
 
 
@@ -221,3 +223,30 @@ async def test_of_many_tools_so_many_are_offered_under_names_and_words_that_a_mo
 async def test_a_server_whose_tools_nobody_can_describe_ends_the_session_with_a_sentence(tools: OpenTools) -> None:
     many = [offer(str(number), inputSchema=OBJECT | {"title": "x" * 20_000}) for number in range(60)]
     assert "described in more than 1048576 characters" in await given_up(met(tools, Server(many, said())))
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        b'{"content":' + DEEP + b"}",
+        b'{"content":[],"structuredContent":' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001,
+        b"9" * 5000,
+    ],
+)
+async def test_an_answer_that_nests_without_end_ends_the_call_and_not_the_runner(
+    tools: OpenTools, inside: bytes
+) -> None:
+    body = b'{"jsonrpc":"2.0","id":3,"result":' + inside + b"}"
+    async with met(tools, Server([offer()], Answer(body=body)), mcp_timeout_s=5.0) as tool:
+        assert len(await refused(tool["trap__lure"])) < 5000
+        assert tool["read_file"].name == "read_file"
+
+
+async def test_a_schema_that_nests_without_end_is_told(tools: OpenTools) -> None:
+    schema: dict[str, Any] = {"type": "object"}
+    for _ in range(150):
+        schema = {"type": "object", "properties": {"a": schema}}
+    assert "'trap' cannot be used" in await given_up(met(tools, Server([offer(inputSchema=schema)], said())))

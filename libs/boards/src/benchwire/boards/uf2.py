@@ -9,6 +9,7 @@ BLOCK_BYTES = 512
 PAYLOAD_BYTES = 256  # "always correct", and the only size that the RP2040's boot ROM takes
 MAX_PAYLOAD_BYTES = 476
 ERASED = 0xFF
+_TOLD = 3  # of the numbers that a damaged file claims
 
 NOT_MAIN_FLASH = 0x0000_0001
 FILE_CONTAINER = 0x0000_1000
@@ -74,7 +75,7 @@ def whole(blocks: Sequence[Block]) -> None:
     """Raises ``Uf2Error`` unless the blocks are all of one transfer, each there once."""
     counts = {block.count for block in blocks}
     if counts != {len(blocks)}:
-        said = ", ".join(str(count) for count in sorted(counts))
+        said = ", ".join(str(count) for count in sorted(counts)[:_TOLD]) + (", …" if len(counts) > _TOLD else "")
         raise Uf2Error(f"the blocks say that there are {said} of them, and the file has {len(blocks)}")
     if {block.number for block in blocks} != set(range(len(blocks))):
         raise Uf2Error("some block is missing, and another one is there twice")

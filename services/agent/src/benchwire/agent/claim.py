@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
+from nats.errors import Error as NatsError
+
 from benchwire.agent import commands
 from benchwire.agent import session as sessions
 from benchwire.agent import task as tasks
@@ -16,7 +18,7 @@ from benchwire.agent.task import Task
 from benchwire.events import tracing
 from benchwire.events.catalog import filter_of, filters_of
 from benchwire.events.event import Event
-from benchwire.events.log import Contended, Decided, Expected, Log
+from benchwire.events.log import Contended, Decided, Expected, Log, LogUnavailable
 from benchwire.events.presence import Presence
 from benchwire.events.session import MessageRequested, SessionClaimed, SessionEnded, ToolDecided
 from benchwire.events.task import TaskClaimed
@@ -35,7 +37,7 @@ class Claim:
     def __init__(self, log: Log, taken: Taken, sequence: int, *, caused_by: str | None = None) -> None:
         self.log = log
         self._taken = taken
-        self._ids = (
+        self._ids: dict[str, Any] = (
             {"session_id": taken.session_id} if isinstance(taken, SessionClaimed) else {"task_id": taken.task_id}
         )
         self._life = commands.LIFE_OF_SESSION if isinstance(taken, SessionClaimed) else commands.LIFE_OF_TASK
@@ -175,9 +177,15 @@ class Desk:
                 try:
                     return await decided(gone)
                 except HeldByAnother as held:
-                    if await self.presence.is_there(SERVICE, held.runner):
+                    if await self._is_there(held.runner):
                         raise
                     gone |= {held.runner}
+
+    async def _is_there(self, runner: str) -> bool:
+        try:
+            return await self.presence.is_there(SERVICE, runner)
+        except (NatsError, OSError, TimeoutError) as error:
+            raise LogUnavailable(f"nobody can say now whether {runner} is there") from error
 
     def claim(self, taken: Taken, sequence: int, *, caused_by: str | None = None) -> Claim:
         """The hold that comes with a claim that stands in the log at ``sequence``."""

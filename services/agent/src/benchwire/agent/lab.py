@@ -38,7 +38,7 @@ class Lab:
         self.settings = settings
         self.bus = bus
         self.log = Log(bus)
-        self.blobs = Blobs(bus)
+        self.blobs = Blobs(bus, may_purge=False)
         self.presence = Presence(bus)
         self.model = model
         self.sandbox = sandbox

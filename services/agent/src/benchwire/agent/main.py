@@ -21,14 +21,15 @@ from benchwire.agent.worker import Worker
 from benchwire.boards import profile as profiles
 from benchwire.events import prices, service
 from benchwire.events.bus import connected
+from benchwire.events.catalog import queue_of
 from benchwire.events.presence import Present
 from benchwire.events.projection import Projection
 from benchwire.events.session import SessionRequested
 from benchwire.events.settings import InvalidSettings, load
 from benchwire.events.task import TaskRequested
 
-SESSIONS = "agents-sessions"
-TASKS = "agents-tasks"
+SESSIONS = queue_of(SessionRequested)
+TASKS = queue_of(TaskRequested)
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,9 @@ async def serve(settings: Settings | None = None) -> None:
         desk = Desk(lab.log, lab.presence, settings.runner)
         jobs = Jobs(desk, bench, Runner(settings, speaks, lab, folders, costs), lab)
         present = Present(
-            service=SERVICE, name=settings.runner, version=service.version_of("benchwire-agent"), pid=os.getpid()
-        )
+            service=SERVICE, name=settings.runner, version=service.version_of("benchwire-agent"), pid=os.getpid(),
+            lacking=projection.state.lacking or "",
+        )  # fmt: skip
         # Presence goes first on the way out: whoever looks at work that was given back sees that this runner is gone.
         serving = bus.serving(SERVICE, present.version, Asking(lab).endpoints())
         async with asyncio.TaskGroup() as workers, serving, lab.presence.announced(present):
@@ -75,6 +77,9 @@ async def serve(settings: Settings | None = None) -> None:
             workers.create_task(folders.clear(partial(bench.has, "session")))
             workers.create_task(sessions.run())
             workers.create_task(tasks.run())
+            if speaks is not None:
+                workers.create_task(speaks.warm())
+            service.ready()
             await asyncio.Event().wait()
 
 

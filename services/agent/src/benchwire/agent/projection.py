@@ -165,4 +165,4 @@ def _claimed(db: Database, kind: str, name: str, runner: str, attempt: int) -> N
     db.conn.execute(sql, (runner, attempt, kind, name))
 
 
-SCHEMA = Schema(filters=filters_of(_TYPES), tables=_TABLES, apply=apply, version=5)
+SCHEMA = Schema(name="agent", filters=filters_of(_TYPES), tables=_TABLES, apply=apply, version=5)

@@ -28,7 +28,8 @@ class Settings(NatsSettings, frozen=True, kw_only=True):
 
     Agents may name MCP servers. Programs among them are run only if ``mcp_commands`` has their command, and read, beside ``/usr`` and their
     session's directory, what is below ``mcp_readable``; ``mcp_variables`` are the variables of the environment that any server may be
-    given. ``skills`` is the directory of the skills that agents may have.
+    given. Servers at addresses are reached where these are public; any others are named in ``mcp_hosts``, by host or host:port. ``skills`` is
+    the directory of the skills that agents may have.
     """
 
     data: Path = Path("data")
@@ -51,6 +52,7 @@ class Settings(NatsSettings, frozen=True, kw_only=True):
     mcp_commands: tuple[str, ...] = ()
     mcp_readable: tuple[Path, ...] = ()
     mcp_variables: tuple[str, ...] = ()
+    mcp_hosts: tuple[str, ...] = ()
     mcp_start_s: Seconds = 30.0
     mcp_timeout_s: Seconds = 120.0
     skills: Path | None = None

@@ -92,7 +92,7 @@ class Worker:
 
     async def _handled(self, message: Msg, seat: Seat) -> Later | None:
         try:
-            event = codec.decode(message.data, message.headers)
+            event = codec.decode(message.data, message.headers, message.subject)
         except codec.Malformed as error:
             log.error("%s: a request that cannot be read is passed over: %s", self._durable, error)  # noqa: TRY400
             return None

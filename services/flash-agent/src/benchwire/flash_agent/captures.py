@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from benchwire.events import codec, queue
 from benchwire.events.blobs import Blobs
 from benchwire.events.bus import STREAM, Bus
-from benchwire.events.catalog import filter_of
+from benchwire.events.catalog import filter_of, queue_of
 from benchwire.events.clock import Clock
 from benchwire.events.follow import follow
 from benchwire.events.log import Log
@@ -39,7 +39,7 @@ class Captures:
         self._host = host
         self._directory = directory
         self._clock = clock
-        self._means = Means(log=log_, blobs=Blobs(bus), inventory=inventory, directory=directory)
+        self._means = Means(log=log_, blobs=Blobs(bus, may_purge=False), inventory=inventory, directory=directory)
         self._held: dict[str, Recording] = {}
 
     async def run(self) -> None:
@@ -53,7 +53,8 @@ class Captures:
                 tasks.create_task(self._end_left(recording, one))
             tasks.create_task(self._heeding_stops(after))
             asked = queue.deliveries(
-                self._bus, f"capture-{self._host}", filter_of(CaptureRequested, host=self._host), batch=10
+                self._bus, queue_of(CaptureRequested, host=self._host),
+                filter_of(CaptureRequested, host=self._host), batch=10,
             )
             async with aclosing(asked) as deliveries:
                 async for delivery in deliveries:
@@ -65,7 +66,7 @@ class Captures:
             async for batch in batches:
                 for message in batch.messages:
                     with contextlib.suppress(codec.Malformed):
-                        event = codec.decode(message.body, message.headers)
+                        event = codec.decode(message.body, message.headers, message.subject)
                         recording = self._held.get(getattr(event, "capture_id", ""))
                         if recording is not None:
                             recording.stop()

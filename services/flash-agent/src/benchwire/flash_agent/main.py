@@ -52,7 +52,7 @@ async def serve() -> None:
 async def _on_this_host(bus: Bus, projection: Projection, wanted: Settings, host: str, places: Places) -> None:
     facts = Log(bus)
     version = service.version_of("benchwire-flash-agent")
-    present = Present(service=NAME, name=host, version=version, pid=os.getpid())
+    present = Present(service=NAME, name=host, version=version, pid=os.getpid(), lacking=projection.state.lacking or "")
     told, identified = await projection.read(queries.attached), await projection.read(queries.identified)
     started = HostStarted(timestamp=datetime.now(UTC), host=host, version=version, drivers=list(DRIVERS))
     await facts.append(started)
@@ -68,7 +68,7 @@ async def _on_this_host(bus: Bus, projection: Projection, wanted: Settings, host
             await clock.look()
             granting = Granting(facts, projection, host, clock)
             means = Means(
-                log=facts, blobs=Blobs(bus), inventory=inventory, granting=granting, clock=clock,
+                log=facts, blobs=Blobs(bus, may_purge=False), inventory=inventory, granting=granting, clock=clock,
                 tools=asyncio.Semaphore(wanted.max_tools), pause_limit_s=wanted.pause_limit_s,
             )  # fmt: skip
             worker = Worker(bus, projection, host, means, ack_wait_s=wanted.ack_wait_s)
@@ -88,6 +88,7 @@ async def _on_this_host(bus: Bus, projection: Projection, wanted: Settings, host
             # Whoever sees that this host is there may ask it at once.
             async with bus.serving(NAME, version, answers), Presence(bus).announced(present):
                 log.info("host %s is ready", host)
+                service.ready()
                 await asyncio.Event().wait()
     finally:
         await stopped.tell()

@@ -23,7 +23,7 @@ MAX_FLASH_BYTES = 128 << 20  # of a board of which nobody knows the size
 MAX_FILE_BYTES = 64 << 20  # of a file that holds more than the bytes for the flash: addresses, symbols
 _CONTAINERS = {".elf", ".axf", ".out", ".hex", ".ihex", ".uf2"}
 
-# A HEX file takes a hundred times its size for a moment; several at once would be too much for a small host.
+# What is read takes some times its size for a moment; several at once would be too much for a small host.
 _converting = asyncio.Semaphore(1)
 
 
@@ -43,7 +43,11 @@ async def prepared(request: FlashRequested, inventory: Inventory, blobs: Blobs) 
     drivers.order_for(board.device, profile, request, [])
     parts = request.parts or [FlashPart(image=request.image, address=request.address)]
     flash_bytes = MAX_FLASH_BYTES if profile is None else profile.flash.size_bytes
-    files = [await _fetched(part.image, blobs, _limit_bytes(request, part.image, flash_bytes)) for part in parts]
+    files: list[bytes] = []
+    left = max(MAX_FILE_BYTES, flash_bytes)  # of all of them, however many there are
+    for part in parts:
+        files.append(await _fetched(part.image, blobs, min(left, _limit_bytes(request, part.image, flash_bytes))))
+        left -= len(files[-1])
     async with _converting:
         pieces = await asyncio.to_thread(_pieces, request, parts, files, profile)
     order = drivers.order_for(board.device, profile, request, pieces)

@@ -33,7 +33,7 @@ VERSION = 3
 def schema(name: str) -> Schema:
     """What the flash agent of the host ``name`` keeps."""
     filters = [f"bench.device.{name}.>", f"bench.flash.{name}.>", "bench.lease.>"]
-    return Schema(filters=filters, tables=TABLES, apply=apply, version=VERSION)
+    return Schema(name=f"flash-agent.{name}", filters=filters, tables=TABLES, apply=apply, version=VERSION)
 
 
 def apply(db: Database, one: Recorded) -> None:

@@ -24,7 +24,7 @@ Request = TypeVar("Request", FlashRequested, CaptureRequested)
 def asked(delivery: Msg, kind: type[Request]) -> Request | None:
     """The request in a delivery; None when it is none, or none of which anything could be told."""
     try:
-        event = codec.decode(delivery.data, delivery.headers)
+        event = codec.decode(delivery.data, delivery.headers, delivery.subject)
         if isinstance(event, kind):
             subject_of(event)  # whoever writes to the log himself may put anything into a name
             token(event.device, "device")

@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 
 from benchwire.events import codec, flash, queue, tracing
 from benchwire.events.bus import Bus
-from benchwire.events.catalog import filter_of, ids_of
+from benchwire.events.catalog import filter_of, ids_of, queue_of
 from benchwire.events.log import Recorded
 from benchwire.events.projection import Projection
 from benchwire.flash_agent import job, queries, requests
@@ -76,7 +76,7 @@ class Worker:
 
     async def _taking(self, tasks: asyncio.TaskGroup) -> None:
         asked = queue.deliveries(
-            self._bus, f"flash-{self._host}", filter_of(flash.FlashRequested, host=self._host),
+            self._bus, queue_of(flash.FlashRequested, host=self._host), filter_of(flash.FlashRequested, host=self._host),
             batch=10, ack_wait_s=self._ack_wait_s, max_held=MAX_HELD,
         )  # fmt: skip
         async with aclosing(asked) as deliveries:

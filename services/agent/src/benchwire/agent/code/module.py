@@ -128,13 +128,14 @@ class Module:
         size = sum(len(text.encode()) for text in draft.sources.values())
         if size > MAX_SOURCES_BYTES:
             raise NoCode(f"The two files have {size} bytes together, which is too much; at most {MAX_SOURCES_BYTES}")
-        await self._claim.append(
+        generated = self._lab.log.published(  # what is tested is what the log says
             NodeGenerated(
                 iteration=self._iteration, sources=draft.sources, model=draft.model, input_tokens=draft.input_tokens,
                 output_tokens=draft.output_tokens, duration_s=round(draft.duration_s, 3), **self._ids(),
             )
         )  # fmt: skip
-        return draft.sources
+        await self._claim.append(generated)
+        return generated.sources
 
     async def _tested(self, measured: Measured, rejected: Rejected | None) -> None:
         counts = measured.counts

@@ -24,7 +24,7 @@ from benchwire.events.bus import LIVE
 from benchwire.events.catalog import filter_of
 from benchwire.events.event import Artifact
 from benchwire.events.flash import FlashCancelRequested, FlashRequested
-from benchwire.events.follow import follow
+from benchwire.events.follow import Message, follow
 from benchwire.events.lease import holder_of
 from benchwire.events.live import SerialLine, TaskLog
 from benchwire.events.task import Assertion, NodeDeployed, NodeDeploying, NodeSpec
@@ -139,7 +139,7 @@ class Deployment:
         async with aclosing(follow(self._lab.bus, filters, after=after, stream=LIVE)) as batches:
             async for batch in batches:
                 for message in batch.messages:
-                    sample = _line_of(message.body)
+                    sample = _line_of(message)
                     if sample is not None and sample.job_id == deploying.job_id:
                         lines.append(sample.line)
                         if self._shows(sample.line):
@@ -187,9 +187,9 @@ def _text_of(one: Assertion) -> str | None:
             return None
 
 
-def _line_of(body: bytes) -> SerialLine | None:
+def _line_of(message: Message) -> SerialLine | None:
     try:
-        event = codec.decode(body)
+        event = codec.decode(message.body, message.headers, message.subject)
     except codec.Malformed:
         return None
     return event if isinstance(event, SerialLine) else None

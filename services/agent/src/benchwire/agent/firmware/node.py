@@ -100,13 +100,14 @@ class Node:
             draft = await author.draft(self._rejected.feedback if self._rejected is not None else None)
         except NoCode as error:
             return Rejected("generate", str(error))
-        await self._claim.append(
+        generated = self._lab.log.published(  # what is built is what the log says
             NodeGenerated(
                 iteration=self._iteration, sources=draft.sources, model=draft.model, input_tokens=draft.input_tokens,
                 output_tokens=draft.output_tokens, duration_s=round(draft.duration_s, 3), **self._ids(),
             )
         )  # fmt: skip
-        return await trial.built(draft.sources, self._iteration)
+        await self._claim.append(generated)
+        return await trial.built(generated.sources, self._iteration)
 
     async def _writer(self) -> Author:
         if self._author is None:

@@ -21,6 +21,7 @@ from benchwire.agent.sessions.conversation import INTERRUPTED, Use, open_uses
 from benchwire.agent.sessions.transcript import Transcript, now
 from benchwire.agent.tools import files, shell
 from benchwire.agent.work import Work
+from benchwire.events import redaction
 from benchwire.events.log import EventTooLarge, LogUnavailable
 from benchwire.events.session import ToolApprovalRequested, ToolCalled, ToolDecided, ToolReturned
 
@@ -106,6 +107,8 @@ class Calls:
                 await self._returned(use, error=INTERRUPTED)
             elif tool is None:
                 await self._not_run(use, _missing(use))
+            elif redaction.MARK in msgspec.json.encode(use.input):
+                await self._not_run(use, _withheld(use))
             else:
                 await self._answered(use, tool)
 
@@ -203,17 +206,19 @@ class Calls:
     async def _returned(
         self, use: Use, output: Output = "", error: str | None = None, *, duration_s: float | None = None
     ) -> tuple[Output, str | None]:
-        """Writes down what the call came to, and returns it as it was written: what is too long is cut."""
+        """Writes down what the call came to, and returns it as it was written: what is too long is cut, and secrets are out of it."""
         if error is None:
             output = fitting.result(output, use.input)
         else:
             error = str(fitting.result(error, use.input))
-        event = ToolReturned(
-            timestamp=now(), session_id=self._transcript.session_id, tool_name=use.name, tool_input=use.input,
-            tool_use_id=use.id, tool_output=output if error is None else None, error=error, duration_s=duration_s,
+        event = self._transcript.published(
+            ToolReturned(
+                timestamp=now(), session_id=self._transcript.session_id, tool_name=use.name, tool_input=use.input,
+                tool_use_id=use.id, tool_output=output if error is None else None, error=error, duration_s=duration_s,
+            )
         )  # fmt: skip
         await self._transcript.write(event)
-        return output, error
+        return ("" if error is not None else event.tool_output), event.error
 
     def _next(self, name: str, given: dict[str, Any]) -> Use:
         while self._waiting:
@@ -225,6 +230,11 @@ class Calls:
 
 def _missing(use: Use) -> str:
     return f"there is no tool {use.name}"
+
+
+def _withheld(use: Use) -> str:
+    """What the model sent is known to the runner alone that heard it: the log has it without the secret."""
+    return f"The input of this call held a secret, which is not kept. Nothing was run; call {use.name} again, with it."
 
 
 def _unread(use: Use) -> str:

@@ -15,6 +15,7 @@ from benchwire.agent.beside import beside
 from benchwire.agent.model.model import Length
 from benchwire.agent.session import Turn
 from benchwire.agent.sessions.conversation import Use
+from benchwire.events.redaction import Door, Speech
 
 # In which what is spoken is collected: a message for each token would be too many, and nobody reads faster.
 EVERY_S = 0.05
@@ -34,11 +35,11 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ear:
-    """Hears one answer; ``tell`` gets its text in pieces."""
+    """Hears one answer; ``tell`` gets its text in pieces, without the secrets that ``door`` takes out."""
 
-    def __init__(self, stream: Stream, tell: Tell) -> None:
+    def __init__(self, stream: Stream, tell: Tell, door: Door) -> None:
         self._stream = stream
-        self._voice = _Voice(tell)
+        self._voice = _Voice(tell, Speech(door))
         self._inputs: dict[int, str] = {}
         self._length = Length()
         self._is_cut = False
@@ -107,7 +108,7 @@ def _problem(sent: str) -> str | None:
     """What is wrong with the input of a call, as it was sent; None when nothing is."""
     try:
         is_object = isinstance(json.loads(sent), dict)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"The input of this call is not valid JSON ({error}): {_shown(sent)}."
     return None if is_object else f"The input of this call has to be a JSON object, not {_shown(sent)}."
 
@@ -120,8 +121,9 @@ def _shown(sent: str) -> str:
 class _Voice:
     """Passes on what is said, at once when nothing was said for a while, and what comes soon after in one piece."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, tell: Tell, speech: Speech) -> None:
         self._tell = tell
+        self._speech = speech
         self._pieces: list[str] = []
         self._news = asyncio.Event()
         self._over = asyncio.Event()
@@ -146,8 +148,12 @@ class _Voice:
             self._news.clear()
             said = "".join(self._pieces)
             self._pieces.clear()
-            if said:
-                await self._tell(str(fitting.well_formed(said)))
+            await self._pass(self._speech.said(said))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY_S):
                     await self._over.wait()
+        await self._pass(self._speech.rest())
+
+    async def _pass(self, said: str) -> None:
+        if said:
+            await self._tell(str(fitting.well_formed(said)))

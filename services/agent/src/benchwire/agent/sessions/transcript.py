@@ -1,12 +1,15 @@
 """A session as the log has it, kept up to date with what its runner writes: what the model is sent is what another runner would send."""
 
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from benchwire.agent import session as sessions
 from benchwire.agent.claim import Claim
 from benchwire.agent.session import Session
 from benchwire.events.event import Event
 from benchwire.events.session import SessionRequested
+
+Published = TypeVar("Published", bound=Event)
 
 
 class Transcript:
@@ -25,9 +28,14 @@ class Transcript:
 
     async def write(self, event: Event) -> int:
         """Writes ``event`` to the log, and returns its sequence. Raises ``ClaimLost``, ``LogUnavailable`` and ``EventTooLarge``."""
+        event = self.published(event)
         sequence = await self.claim.append(event)
         self.saw(event)
         return sequence
+
+    def published(self, event: Published) -> Published:
+        """``event`` as the log will have it."""
+        return self.claim.log.published(event)
 
     def saw(self, event: Event) -> None:
         """Takes in what somebody else wrote."""

@@ -96,7 +96,7 @@ class Turns:
         Raises ``ModelFailed``, and what the SDK and the log raise.
         """
         self._began = time.monotonic()
-        ear = Ear(stream, self._tell)
+        ear = Ear(stream, self._tell, self._transcript.claim.log.bus.door)
         heard: Heard | None = None
         try:
             heard = await ear.whole()

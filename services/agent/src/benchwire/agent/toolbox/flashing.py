@@ -29,7 +29,7 @@ from benchwire.events.bus import LIVE
 from benchwire.events.catalog import filter_of
 from benchwire.events.event import Artifact
 from benchwire.events.flash import FlashCancelRequested, FlashRequested
-from benchwire.events.follow import follow
+from benchwire.events.follow import Message, follow
 from benchwire.events.live import FlashProgress
 from benchwire.events.log import LogUnavailable
 
@@ -145,7 +145,7 @@ class Flashing:
         async with aclosing(follow(self._place.lab.bus, filters, stream=LIVE)) as batches:
             async for batch in batches:
                 for message in batch.messages:
-                    if (progress := _progress_of(message.body)) is not None:
+                    if (progress := _progress_of(message)) is not None:
                         last.append(progress)
 
 
@@ -154,9 +154,9 @@ def tools(calls: Calls, flashing: Flashing) -> list[Tool]:
     return [tool(calls, "flash_device", FlashDevice, flashing.flash, repeatable=True, timeout_s=math.inf)]
 
 
-def _progress_of(body: bytes) -> FlashProgress | None:
+def _progress_of(message: Message) -> FlashProgress | None:
     try:
-        event: Any = codec.decode(body)
+        event: Any = codec.decode(message.body, message.headers, message.subject)
     except codec.Malformed:
         return None
     return event if isinstance(event, FlashProgress) else None

@@ -21,6 +21,7 @@ SHEET = "SKILL.md"
 MAX_FILES = 500
 MAX_BYTES = 16 << 20
 MAX_SHEET_BYTES = 256 * 1024
+MAX_FRONT_CHARS = 8 * 1024
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _FRONT = re.compile(r"\A---\r?\n(.*?)\r?\n---\r?$", re.DOTALL | re.MULTILINE)
 
@@ -82,7 +83,7 @@ def _found(name: str, root: Path | None, agent_name: str) -> Skill:
     try:
         with (folder / SHEET).open("rb") as sheet:
             front = _front(sheet.read(MAX_SHEET_BYTES).decode(errors="replace"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise GivenUp(f"{needs}, whose {SHEET} cannot be used: {error}", "agent") from error
     return Skill(folder=folder, name=front.name, description=front.description)
 
@@ -92,6 +93,8 @@ def _front(text: str) -> _Front:
     match = _FRONT.match(text.removeprefix("\ufeff"))
     if match is None:
         raise ValueError("it does not begin with a line ---, name, description, and a line ---")
+    if len(match.group(1)) > MAX_FRONT_CHARS:  # nesting costs YAML the square of its depth
+        raise ValueError(f"what stands between the lines of dashes has more than {MAX_FRONT_CHARS} characters")
     given: Any = yaml.safe_load(match.group(1))
     return msgspec.convert(given, _Front)
 

@@ -121,8 +121,12 @@ def _opened(root: Path, path: str, flags: int, *, make_folders: bool) -> Generat
             file = _kept(stack, os.open(parts[-1], flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644, dir_fd=folder))
         except OSError as error:
             raise FileRefused(f"{path}: {error.strerror} (links are not followed)") from error
-        if not stat.S_ISREG(os.fstat(file).st_mode):
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
             raise FileRefused(f"{path} is no file")
+        # A second name for somebody else's file, made where the kernel lets anybody do that.
+        if found.st_nlink > 1 and found.st_uid != root.stat().st_uid:
+            raise FileRefused(f"{path} is a file of another user that has several names")
         yield file
 
 

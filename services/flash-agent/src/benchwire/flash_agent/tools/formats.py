@@ -1,14 +1,18 @@
 """From a file to bytes with addresses: plain binary, Intel HEX, ELF. Knows no tool and no board."""
 
 import io
+from typing import Any
 
 from elftools.common.exceptions import ELFError
+from elftools.common.utils import struct_parse
 from elftools.elf.elffile import ELFFile
-from intelhex import HexReaderError, IntelHex  # type: ignore[import-untyped]
 
 from benchwire.events.flash import ImageFormat
 from benchwire.flash_agent.errors import ImageRefused
+from benchwire.flash_agent.tools import intel_hex
 from benchwire.flash_agent.tools.pieces import Piece
+
+MAX_SEGMENTS = 1024  # of an ELF; linkers make a handful
 
 _ELF_MAGIC = b"\x7fELF"
 _UF2_MAGIC = b"UF2\n\x57\x51\x5d\x9e"
@@ -39,24 +43,11 @@ def pieces_of(content: bytes, form: ImageFormat, *, address: int, machine: str |
         case "bin":
             return [Piece(address, content)]
         case "hex":
-            return _hex(content)
+            return intel_hex.pieces_of(content)
         case "elf":
             return _elf(content, machine)
         case "uf2":
             raise ImageRefused("a UF2 file is for boards that show themselves as a drive, and this is none")
-
-
-def _hex(content: bytes) -> list[Piece]:
-    try:
-        file = IntelHex(io.StringIO(content.decode("ascii")))
-    except UnicodeDecodeError as error:
-        raise ImageRefused(f"this is no Intel HEX file: byte {error.start} is not a character of one") from error
-    except (HexReaderError, ValueError) as error:
-        raise ImageRefused(f"the Intel HEX file is damaged: {str(error).strip()}") from error
-    found = [Piece(start, file.tobinstr(start, stop - 1)) for start, stop in file.segments()]
-    if not found:
-        raise ImageRefused("the Intel HEX file holds no data")
-    return found
 
 
 def _elf(content: bytes, machine: str | None) -> list[Piece]:
@@ -66,20 +57,34 @@ def _elf(content: bytes, machine: str | None) -> list[Piece]:
     try:
         file = ELFFile(io.BytesIO(content))
         kind, made_for = file.header["e_type"], file.header["e_machine"]
-        segments = [one for one in file.iter_segments("PT_LOAD") if one["p_filesz"]]
-        found = [Piece(one["p_paddr"], one.data()) for one in segments]
-        cut_off = any(len(piece.data) != one["p_filesz"] for piece, one in zip(found, segments, strict=True))
+        loaded = [one for one in _segments(file) if one["p_type"] == "PT_LOAD" and one["p_filesz"]]
+        # Nothing keeps them from lying over each other in the file: few bytes would become very many.
+        cut_off = sum(one["p_filesz"] for one in loaded) > len(content)
+        found = [] if cut_off else [_piece(one, content) for one in loaded]
+        cut_off = cut_off or any(len(piece.data) != one["p_filesz"] for piece, one in zip(found, loaded, strict=True))
     except (ELFError, ValueError, KeyError, OverflowError, MemoryError) as error:
         raise ImageRefused(f"the ELF file is damaged: {error}") from error
     if kind != "ET_EXEC":
         raise ImageRefused("the ELF file is not a linked program: its addresses are not fixed yet")
     if made_for != machine:
         raise ImageRefused(f"the ELF file is made for {_name(made_for)}, and this board runs {_name(machine)}")
+    if cut_off:
+        raise ImageRefused("the ELF file is cut off, or its segments lie over each other")
     if not found:
         raise ImageRefused("the ELF file holds nothing to load")
-    if cut_off:
-        raise ImageRefused("the ELF file is cut off")
     return sorted(found)
+
+
+def _segments(file: ELFFile) -> list[Any]:
+    """Its program headers. (The library's own way reads all sections for some of them, again and again.)"""
+    count, start, step = (file.header[name] for name in ("e_phnum", "e_phoff", "e_phentsize"))
+    if count > MAX_SEGMENTS:
+        raise ImageRefused(f"the ELF file claims {count} segments; a program has {MAX_SEGMENTS} at most")
+    return [struct_parse(file.structs.Elf_Phdr, file.stream, start + number * step) for number in range(count)]
+
+
+def _piece(segment: Any, content: bytes) -> Piece:
+    return Piece(segment["p_paddr"], content[segment["p_offset"] : segment["p_offset"] + segment["p_filesz"]])
 
 
 def _name(machine: object) -> str:

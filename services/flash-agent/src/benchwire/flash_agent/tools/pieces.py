@@ -43,15 +43,14 @@ def in_sectors(pieces: list[Piece], sector_bytes: int) -> list[Piece]:
 
     Pieces that overlap stay as they are.
     """
-    placed: list[Piece] = []
+    placed: list[tuple[int, bytearray]] = []
     for piece in sorted(pieces):
         start = piece.address - piece.address % sector_bytes
-        before = placed[-1] if placed else Piece(0, b"")
-        if before.end <= start:
-            placed.append(Piece(start, b"\xff" * (piece.address - start) + piece.data))
-        elif before.end <= piece.address:
-            gap = b"\xff" * (piece.address - before.end)
-            placed[-1] = Piece(before.address, before.data + gap + piece.data)
+        end = placed[-1][0] + len(placed[-1][1]) if placed else 0
+        if end <= start:
+            placed.append((start, bytearray(b"\xff" * (piece.address - start) + piece.data)))
+        elif end <= piece.address:
+            placed[-1][1].extend(b"\xff" * (piece.address - end) + piece.data)
         else:
-            placed.append(piece)
-    return placed
+            placed.append((piece.address, bytearray(piece.data)))
+    return [Piece(address, bytes(data)) for address, data in placed]

@@ -7,6 +7,7 @@ from benchwire.boards.profile import Uf2
 from benchwire.flash_agent.errors import ImageRefused
 from benchwire.flash_agent.tools.pieces import Piece
 
+_TOLD = 3  # families of a file for many
 _FAMILIES = {rp2040.FAMILY: "the RP2040"}
 
 
@@ -49,7 +50,9 @@ def _joined(blocks: list[uf2.Block]) -> list[Piece]:
 
 def _made_for(blocks: list[uf2.Block]) -> str:
     families = {block.family for block in blocks if block.family is not None}
-    return ", ".join(sorted(_chip(family) for family in families)) or "no chip that it names"
+    named = [_chip(family) for family in sorted(families)[:_TOLD]]
+    more = [f"{len(families) - _TOLD} more"] if len(families) > _TOLD else []
+    return ", ".join([*named, *more]) or "no chip that it names"
 
 
 def _chip(family: int) -> str:

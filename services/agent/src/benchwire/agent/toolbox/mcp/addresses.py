@@ -3,12 +3,16 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from typing import TypeVar
 
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
+from benchwire.agent.toolbox.mcp import destinations
 from benchwire.agent.toolbox.mcp.programs import Said, Streams
+
+Problem = TypeVar("Problem", bound=httpx2.TransportError)
 
 MAX_ANSWER_BYTES = 8 << 20
 CONNECT_S = 10.0
@@ -34,16 +38,20 @@ class Packed(httpx2.ReadError):
 
 
 class _Bounded(httpx2.AsyncHTTPTransport):
-    """Breaks off answers that are too long, and says so in ``said``; of streams of events, the SDK bounds each event."""
+    """Breaks off answers that are too long, and says so in ``said``; of streams of events, the SDK bounds each event.
 
-    def __init__(self, said: Said) -> None:
+    It connects to public addresses only, and to hosts that are ``allowed``.
+    """
+
+    def __init__(self, said: Said, allowed: Collection[str]) -> None:
         super().__init__()
         self._said = said
+        self._allowed = allowed
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method == "DELETE":
             return await self._told_goodbye(request)
-        response = await super().handle_async_request(request)
+        response = await self._reached(request)
         if (how := response.headers.get("content-encoding", "identity").lower()) != "identity":
             await response.aclose()
             raise _told(Packed(how), self._said)
@@ -57,9 +65,24 @@ class _Bounded(httpx2.AsyncHTTPTransport):
     async def _told_goodbye(self, request: httpx2.Request) -> httpx2.Response:
         """The SDK waits for what a server says to that, also when the session was stopped. Raises ``TimeoutError``."""
         async with asyncio.timeout(GOODBYE_S):
-            response = await super().handle_async_request(request)
+            response = await self._reached(request)
             await response.aclose()
         return httpx2.Response(response.status_code, request=request)
+
+    async def _reached(self, request: httpx2.Request) -> httpx2.Response:
+        """What the first of the host's addresses that can be connected to answers."""
+        if destinations.is_allowed(request.url, self._allowed):
+            return await super().handle_async_request(request)
+        try:
+            first, *others = await destinations.checked(request.url, within_s=CONNECT_S)
+        except destinations.Refused as problem:
+            raise _told(problem, self._said) from None
+        for address in (first, *others):
+            try:
+                return await super().handle_async_request(destinations.directed(request, address))
+            except (httpx2.ConnectError, httpx2.ConnectTimeout) as problem:
+                unreached = problem
+        raise unreached
 
 
 class _Counted(httpx2.AsyncByteStream):
@@ -79,7 +102,7 @@ class _Counted(httpx2.AsyncByteStream):
         await self._inner.aclose()
 
 
-def _told(problem: httpx2.ReadError, said: Said) -> httpx2.ReadError:
+def _told(problem: Problem, said: Said) -> Problem:
     """``problem``, which ends the connection; whoever waits for an answer hears only that it was closed."""
     said.unheard = str(problem)
     return problem
@@ -87,13 +110,16 @@ def _told(problem: httpx2.ReadError, said: Said) -> httpx2.ReadError:
 
 @contextlib.asynccontextmanager
 async def spoken_with(
-    url: str, said: Said, *, headers: Mapping[str, str], timeout_s: float
+    url: str, said: Said, *, headers: Mapping[str, str], timeout_s: float, allowed: Collection[str]
 ) -> AsyncGenerator[Streams, None]:
-    """A connection for the time of the context. Redirects are followed only within the address's own origin, by the SDK."""
+    """A connection for the time of the context; hosts that are not public have to be ``allowed``.
+
+    Redirects are followed only within the address's own origin, by the SDK.
+    """
     client = httpx2.AsyncClient(
         headers={**headers, "Accept-Encoding": "identity"},
         timeout=httpx2.Timeout(timeout_s, connect=CONNECT_S),
-        transport=_Bounded(said),
+        transport=_Bounded(said, allowed),
         trust_env=False,
     )
     async with client, streamable_http_client(url, http_client=client, max_sse_event_size=MAX_ANSWER_BYTES) as streams:

@@ -81,7 +81,8 @@ async def _transport(
                 key: variables.filled(value, f"mcp_servers.{name}.headers") for key, value in one.headers.items()
             }
             silent_s = max(settings.mcp_start_s, settings.mcp_timeout_s)
-            return addresses.spoken_with(url, said, headers=headers, timeout_s=silent_s), said
+            made = addresses.spoken_with(url, said, headers=headers, timeout_s=silent_s, allowed=settings.mcp_hosts)
+            return made, said
 
 
 class Server:
