@@ -39,11 +39,17 @@ COMMANDS = {
         "transfer:export", "Writes a session with all of its events, one line of JSON each; needs a running lab."
     ),
     "import": _Command("transfer:import_", "Takes sessions from a file into a lab that runs."),
+    "backup": _Command(
+        "backup.command:backup",
+        "Writes the whole lab to one file, while it goes on working: the log, the artifacts and the places of the queues.",
+    ),
+    "restore": _Command("backup.command:restore", "Brings a backup back into an empty lab. NATS has to run, or --data say where it will; no service may."),
     "board": _Command("board.app:app", "Virtual boards of the lab on this machine."),
     "lease": _Command("hardware.lease:app", "Leases: a board for oneself, for a while."),
     "jobs": _Command("hardware.jobs:app", "Flash jobs: list, show, pause, resume, cancel, throttle; how they went."),
     "doc": _Command("doc.app:app", "Documents: push, pull, search."),
     "session": _Command("session.app:app", "Sessions: start agents, read along, say things, approve, stop, record, replay; or run a command as one."),
+    "deploy": _Command("hosts.app:app", "A lab of many hosts: keys, certificates, users of NATS, environments; its streams; what NATS refuses."),
     "mcp": _Command("mcp.command:mcp", "Offers the lab to other agents as an MCP server: tasks, sessions, boards, flashing, documents."),
     "token": _Command("token:token", "Tokens of those who may call the lab's services."),
 }  # fmt: skip
