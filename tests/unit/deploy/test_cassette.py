@@ -161,3 +161,59 @@ def test_a_file_larger_than_any_cassette_is_not_read_to_its_end(
     file.write_bytes(b" " * (1024 * 1024 + 1))
     with pytest.raises(CassetteError, match="larger than 1 MiB"):
         cassette.load(file)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret.txt",
+        "/etc/passwd",
+        "/dev/zero",
+        "link.txt",
+        "folder",
+        "none.txt",
+        "a\\u0000b",
+        "sub/../../secret.txt",
+    ],
+)
+def test_a_cassette_reads_no_file_but_those_beside_it(tmp_path: Path, name: str) -> None:
+    """It may come from somebody else, and what it speaks is shown to whoever watches."""
+    (tmp_path / "secret.txt").write_text("hunter2")
+    folder = tmp_path / "cassettes"
+    (folder / "folder").mkdir(parents=True)
+    (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+    file = folder / "one.toml"
+    file.write_text(f'cassette = 1\n[[turn]]\ntext_file = "{name}"\n')
+    with pytest.raises(CassetteError, match=r"text_file|cannot be used|embedded null"):
+        cassette.load(file)
+    (folder / "beside.txt").write_text("words")
+    file.write_text('cassette = 1\n[[turn]]\ntext_file = "beside.txt"\n')
+    (turn,) = cassette.load(file).turn
+    assert isinstance(turn, Spoken)
+    assert turn.text == "words"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "body"),
+    [
+        (".json", '{"cassette":1,"about":' + "[" * 100_000 + "]" * 100_000 + "}"),
+        (".json", '{"cassette":1,"x":' + '{"a":' * 100_000 + "1" + "}" * 100_001),
+        (".json", '{"cassette":' + "9" * 5000 + "}"),
+        (".json", '{"cassette":1e999}'),
+        (".toml", "a = " + "[" * 100_000),
+        (".toml", "a = " + "{a=" * 10_000),
+        (".toml", f"cassette = {'9' * 5000}"),
+    ],
+)
+def test_a_cassette_that_nests_without_end_is_told_in_a_sentence(tmp_path: Path, suffix: str, body: str) -> None:
+    file = tmp_path / f"deep{suffix}"
+    file.write_text(body)
+    with pytest.raises(CassetteError) as told:
+        cassette.load(file)
+    assert len(str(told.value)) < 6000
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, "1e999"])
+def test_a_request_that_nests_without_end_is_a_bad_one(content: str) -> None:
+    with pytest.raises(wire.BadRequest):
+        wire.parse(f'{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":{content}}}]}}'.encode())

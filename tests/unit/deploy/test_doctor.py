@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -140,3 +142,32 @@ def test_the_report_is_json_that_programs_can_read() -> None:
     told = json.loads(report([Finding(what="a", state="missing", detail="d", how="h", needed=True)]))
     assert told["can_run"] is False
     assert told["findings"] == [{"what": "a", "state": "missing", "detail": "d", "how": "h", "needed": True}]
+
+
+class _Unwell(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = json.dumps({"status": "healthy", "warnings": ["events 1 to 9 are no longer in the log"]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_what_the_services_of_a_lab_that_runs_say_of_themselves_is_told(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    assert list(findings.services(settings)) == []
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Unwell) as server, socket.create_server(("127.0.0.1", 0)) as closed:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        gone = closed.getsockname()[1]
+        closed.close()
+        lab = {
+            "pid": os.getpid(), "host": "h", "nats_url": "", "observability_url": f"http://127.0.0.1:{server.server_port}",
+            "documents_url": f"http://127.0.0.1:{gone}",
+        }  # fmt: skip
+        (tmp_path / "lab.json").write_text(json.dumps(lab))
+        rows, documents = findings.services(settings)
+        server.shutdown()
+    assert (rows.state, rows.detail) == ("limited", "events 1 to 9 are no longer in the log")
+    assert (documents.state, "does not answer" in documents.detail) == ("limited", True)

@@ -5,11 +5,10 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
-
 from benchwire.deploy import interrupt
 from benchwire.deploy.client import Client, found
 from benchwire.deploy.ending import told
+from benchwire.deploy.story import json_text
 
 STANDARD = "-"
 TERMINATED = 143  # what a shell reports for a program that SIGTERM ended: it did not fail, somebody wanted it to end
@@ -48,4 +47,4 @@ def above_zero(value: float | None, option: str) -> float | None:
 
 def print_json(value: Any) -> None:
     """One line of JSON."""
-    print(msgspec.json.encode(value).decode(), flush=True)  # noqa: T201 - a command's own output
+    print(json_text(value), flush=True)  # noqa: T201 - a command's own output

@@ -11,6 +11,7 @@ import httpx
 
 from benchwire.client.errors import NoBoard, NoLab, Refused
 from benchwire.deploy.interrupt import INTERRUPTED
+from benchwire.deploy.story import printable
 from benchwire.events.settings import InvalidSettings
 
 
@@ -50,4 +51,4 @@ def end(command: str, reason: Any, code: int) -> None:
 
 def say(sentence: str) -> None:
     """One line for the person, beside what was asked for."""
-    print(sentence, file=sys.stderr)  # noqa: T201 - a command's own output
+    print("\n".join(map(printable, sentence.split("\n"))), file=sys.stderr)  # noqa: T201 - a command's own output

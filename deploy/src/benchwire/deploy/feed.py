@@ -132,7 +132,7 @@ def heard(
 ) -> Heard:
     """A message as it came, and the event in it if it can be read."""
     try:
-        event = codec.decode(body, headers)
+        event = codec.decode(body, headers, subject)
     except codec.Malformed as error:
         return Heard(
             subject=subject, at=received_at, body=body, event=None, trouble=f"malformed, {error}", sequence=sequence

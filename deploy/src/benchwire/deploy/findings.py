@@ -12,10 +12,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+import httpx
+import msgspec
 from msgspec import Struct
 
 from benchwire.boards import profile as profiles
 from benchwire.boards.profile import Module, Profile, Qemu
+from benchwire.client.http import connections
 from benchwire.deploy import demo_task, lab_file
 from benchwire.deploy.parts import has_model
 from benchwire.deploy.settings import Settings
@@ -68,6 +71,7 @@ def all_findings(settings: Settings, environment: Mapping[str, str]) -> list[Fin
         serial_ports(Path("/dev")),
         debug_probes(_RULE_FOLDERS),
         *ports(settings),
+        *services(settings),
         model(environment),
         *data_directory(settings.data),
     ]
@@ -212,6 +216,28 @@ def ports(settings: Settings) -> Iterator[Finding]:
             yield Finding(what=what, state="ok", detail="taken by the lab that runs here")
         else:
             yield Finding(what=what, state="limited", detail=trouble, how=f"benchwire up --{part}-port 0")
+
+
+def services(settings: Settings) -> Iterator[Finding]:
+    """What the services of the lab that runs here say of themselves: rows that lack something, searches that cannot go on."""
+    lab = lab_file.read(settings.data)
+    if lab is None:
+        return
+    for name, url in (("observability", lab.observability_url), ("documents", lab.documents_url)):
+        what = f"service {name}"
+        try:
+            with connections(settings.token) as calling:
+                told = msgspec.json.decode(calling.get(f"{url}/health").content, type=_Told)
+        except (httpx.HTTPError, msgspec.MsgspecError) as error:
+            yield Finding(what=what, state="limited", detail=f"{url} does not answer: {error or type(error).__name__}")
+            continue
+        said = list(dict.fromkeys([*([told.detail] if told.detail else []), *told.warnings]))
+        yield Finding(what=what, state="limited" if said else "ok", detail="; ".join(said) or "healthy")
+
+
+class _Told(Struct):
+    detail: str | None = None
+    warnings: list[str] = []
 
 
 def model(environment: Mapping[str, str]) -> Finding:

@@ -1,6 +1,9 @@
 """Looking at a part from outside, as its users would: is it there, and does it answer?"""
 
+import asyncio
+import shutil
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Self, assert_never
 
 import httpx
@@ -17,6 +20,8 @@ from benchwire.events.presence import Presence
 from benchwire.events.settings import NatsSettings
 
 _TIMEOUT_S = 3.0
+_WRITE_ERROR = "write error"  # nats-server's healthz, of a stream whose file it could not write
+_ROOM_BYTES = 16 << 20
 
 
 class Examiner:
@@ -47,11 +52,36 @@ class Examiner:
             case Announced():
                 return await self._announced(health, pid)
             case WritesPorts(store=store):
-                return "" if nats_server.ports_of(store, pid) else "it does not listen yet"
+                return await self._serves(store, pid)
             case PluggedIn():
                 return _plugged_in(health, pid)
             case _:
                 assert_never(health)
+
+    async def is_stuck(self, health: Health, pid: int) -> bool:
+        """Whether the part cannot get well by itself any more, and another start would help.
+
+        A nats-server that ran out of room refuses whatever is written to that stream from then on, until it is started again, also when there
+        is room. It is not done sooner: started on a full disk, it might not come up.
+        """
+        if not isinstance(health, WritesPorts):
+            return False
+        usage = await asyncio.to_thread(shutil.disk_usage, health.store)
+        return usage.free >= _ROOM_BYTES and _WRITE_ERROR in await self.ailment(health, pid)
+
+    async def _serves(self, store: Path, pid: int) -> str:
+        if nats_server.ports_of(store, pid) is None:
+            return "it does not listen yet"
+        url = nats_server.monitoring_of(store, pid)
+        return "" if url is None else await self._is_whole(f"{url}/healthz")
+
+    async def _is_whole(self, url: str) -> str:
+        """What the server says is wrong with one of its streams. A server that is too busy, or frozen, says nothing, and is not broken for that."""
+        try:
+            answer = await self._http.get(url)
+            return "" if answer.status_code == httpx.codes.OK else str(answer.json().get("error", answer.status_code))
+        except (httpx.HTTPError, ValueError):
+            return ""
 
     async def _served(self, url: str) -> str:
         try:

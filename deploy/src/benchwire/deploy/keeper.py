@@ -139,7 +139,7 @@ class Keeper:
         return 0.0 if self._healthy_since is None else asyncio.get_running_loop().time() - self._healthy_since
 
     async def _watch(self, pid: int) -> None:
-        """Looks at the process again and again. Raises ``CannotStart`` for one that is not healthy in time at the lab's start."""
+        """Looks at the process again and again, until it is stuck. Raises ``CannotStart`` for one that is not healthy in time at the lab's start."""
         loop = asyncio.get_running_loop()
         end = loop.time() + START_DEADLINE_S
         while True:
@@ -150,6 +150,8 @@ class Keeper:
                 self._now("unwell", ailment)
             elif ailment and not self._was_healthy and loop.time() > end:
                 raise self._cannot_start(f"is not healthy after {START_DEADLINE_S:g} s: {ailment}")
+            elif ailment and self._was_healthy and await self._examiner.is_stuck(self.part.health, pid):
+                return
             await asyncio.sleep(_LOOK_WHEN_HEALTHY_S if self.state == "healthy" else _LOOK_WHEN_STARTING_S)
 
     def _is_healthy(self) -> None:

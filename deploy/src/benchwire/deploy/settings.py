@@ -30,7 +30,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     documents_port: int = 8766
     nats_port: int = 4222
     nats_url: str = ""
-    nats_credentials: Path | None = None
     token: Secret = Secret("")
     tokens_file: Path | None = None
     virtual: list[str] = []

@@ -47,7 +47,7 @@ def prepared(settings: Settings, environment: Mapping[str, str]) -> Iterator[Sit
     except LookupError as error:
         raise CannotStart(str(error)) from error
     data = settings.data.absolute()
-    with _locked(data), _run_dir(data, settings.virtual) as run_dir:
+    with locked(data), _run_dir(data, settings.virtual) as run_dir:
         yield _site(settings, environment, data, run_dir)
 
 
@@ -76,14 +76,17 @@ def _site(settings: Settings, environment: Mapping[str, str], data: Path, run_di
 
 def _nats_argv(store: Path, port: int) -> list[str]:
     try:
-        return nats_server.command(store, port=port)
+        return nats_server.command(store, port=port, monitored=True)
     except FileNotFoundError as error:
         raise CannotStart(f"nats: {error}") from error
 
 
 @contextlib.contextmanager
-def _locked(data: Path) -> Iterator[None]:
-    """Holds the data directory. The kernel lets the lock go with its owner, however that one ends, so no lock is ever stale."""
+def locked(data: Path) -> Iterator[None]:
+    """Holds the data directory. The kernel lets the lock go with its owner, however that one ends, so no lock is ever stale.
+
+    Raises ``CannotStart``.
+    """
     try:
         for folder in (data, data / "logs", data / "nats", data / "boards"):
             folder.mkdir(parents=True, exist_ok=True)

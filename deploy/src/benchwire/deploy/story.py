@@ -4,6 +4,7 @@ Everything that comes from a board, a model or a client is shown on one line, sh
 else take over the terminal.
 """
 
+import re
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -13,11 +14,17 @@ from benchwire.events import blueprint, device, document, flash, host, lease, li
 from benchwire.events.event import Event
 
 _LONGEST = 120
+_LONGEST_SENTENCE = 4000
+_MEANT_FOR_TERMINALS = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _KIB = 1024
 
 
-def sentence(event: Event) -> str:  # noqa: C901, PLR0911 - one line per union
+def sentence(event: Event) -> str:
     """The facts in ``event`` that a person wants to see; its time, subject and kind are not repeated."""
+    return shown(_sentence(event), _LONGEST_SENTENCE)  # whoever wrote the event need not have been a part of this lab
+
+
+def _sentence(event: Event) -> str:  # noqa: C901, PLR0911 - one line per union
     if isinstance(event, session.SessionEvent):
         return _session(event)
     if isinstance(event, task.TaskEvent):
@@ -53,6 +60,11 @@ def printable(line: str) -> str:
     return "".join(
         c if c.isprintable() or c == "\t" else c.encode("unicode_escape", "backslashreplace").decode() for c in line
     )
+
+
+def json_text(value: Any) -> str:
+    """``value`` as a line of JSON that cannot take over the terminal either: JSON alone lets some control characters stand."""
+    return _MEANT_FOR_TERMINALS.sub(lambda found: f"\\u{ord(found.group()):04x}", msgspec.json.encode(value).decode())
 
 
 def size(count_bytes: float) -> str:

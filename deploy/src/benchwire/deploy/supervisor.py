@@ -5,6 +5,7 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 
+import msgspec
 from nats.errors import Error as NatsError
 
 from benchwire.deploy import lab_file, site
@@ -16,7 +17,7 @@ from benchwire.deploy.parts import Part, Site, nats_part, parts_of
 from benchwire.deploy.settings import Settings
 from benchwire.deploy.site import CannotStart
 from benchwire.events.bus import NatsUnreachable
-from benchwire.events.settings import NatsSettings
+from benchwire.events.settings import InvalidSettings, NatsSettings, load
 
 __all__ = ["CannotStart", "Change", "Lab", "running"]
 
@@ -41,7 +42,7 @@ async def running(
         await lab.start(_without_old_ports(place))
         try:
             await examiner.connect(_nats_settings(place))
-        except (NatsUnreachable, NatsError) as error:
+        except (NatsUnreachable, NatsError, InvalidSettings) as error:
             raise CannotStart(_why_no_log(error, place)) from error
         await lab.start(parts(place))
         await stack.enter_async_context(followed(lab))
@@ -81,6 +82,7 @@ def _without_old_ports(place: Site) -> list[Part]:
 
 
 def _nats_settings(place: Site) -> NatsSettings:
-    return NatsSettings(
-        nats_url=place.nats_url, nats_credentials=place.settings.nats_credentials, nats_connect_timeout_s=10.0
+    """Where the lab's NATS is; who this is there, if that is another's server, is said by the environment, as to each part."""
+    return msgspec.structs.replace(
+        load(NatsSettings, place.environment), nats_url=place.nats_url, nats_connect_timeout_s=10.0
     )

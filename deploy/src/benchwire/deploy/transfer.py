@@ -16,6 +16,8 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 from benchwire.client.errors import NoLab, Refused
 from benchwire.deploy import interrupt
 from benchwire.deploy.client import Client, UrlOption, found
+from benchwire.deploy.ending import say
+from benchwire.deploy.story import shown
 from benchwire.events.settings import InvalidSettings
 
 _CHUNK_BYTES = 64 * 1024
@@ -122,8 +124,8 @@ async def _import(client: Client, source: BinaryIO, session_id: str | None, pref
     out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
     for one in told["sessions"]:
         origin = one["imported_from"]
-        named = "" if origin == one["session_id"] else f", which was {origin}"
-        out.print(f"{one['session_id']}{named}: {one['events']} new events")
+        named = "" if origin == one["session_id"] else f", which was {shown(origin)}"
+        out.print(f"{shown(one['session_id'])}{named}: {one['events']} new events")
     if told["repeated"]:
         out.print(f"{told['repeated']} were here already")
     for one in told["errors"]:
@@ -153,5 +155,5 @@ def _progress(counted: ProgressColumn) -> Progress:
 
 
 def _complain(command: str, reason: str, code: int) -> int:
-    print(f"benchwire {command}: {reason}", file=sys.stderr)  # noqa: T201 - a command's own output
+    say(f"benchwire {command}: {reason}")
     return code

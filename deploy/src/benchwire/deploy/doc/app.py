@@ -19,6 +19,7 @@ from benchwire.deploy import lab_file
 from benchwire.deploy.doc import lines, pulling
 from benchwire.deploy.ending import say, told
 from benchwire.deploy.settings import Settings
+from benchwire.deploy.story import json_text
 from benchwire.events.settings import load
 
 _CHANGE_TRIES = 5
@@ -94,7 +95,7 @@ def query(  # noqa: PLR0917 - typer calls it by name
         asked = {"q": text, "tags": ",".join(tag or []), "filename": name, "limit": str(limit)}
         found, total = store.found({key: value for key, value in asked.items() if value})
         for one in found:
-            print(msgspec.json.encode(one).decode() if json else lines.of_list(one))  # noqa: T201
+            print(json_text(one) if json else lines.of_list(one))  # noqa: T201
         if total > len(found) and not json:
             say(f"{len(found)} of {total}; --limit shows more")
 
@@ -104,7 +105,7 @@ def info(document_id: IdArgument, json: JsonOption = False, url: UrlOption = Non
     """Shows what is known of a document, and what hangs together with it."""
     with _told("info"), _store(url) as store:
         document, _ = store.one(document_id)
-        shown = msgspec.json.format(msgspec.json.encode(document)).decode() if json else lines.of_one(document)
+        shown = msgspec.json.format(json_text(document)) if json else lines.of_one(document)
         print(shown)  # noqa: T201
 
 

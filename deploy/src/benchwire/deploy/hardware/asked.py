@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -16,7 +15,7 @@ from rich.table import Table
 from benchwire.client import Image, Lab
 from benchwire.deploy import lab_file
 from benchwire.deploy.settings import Settings
-from benchwire.deploy.story import shown
+from benchwire.deploy.story import json_text, shown
 from benchwire.events.settings import load
 
 Option = typer.Option
@@ -75,7 +74,7 @@ def listed(rows: list[Any], columns: dict[str, str], *, json: bool) -> None:
     """Records as a table (``columns``: heading to field), or as JSON."""
     if json:
         for row in rows:
-            print(msgspec.json.encode(row).decode())  # noqa: T201 - a command's own output
+            print(json_text(row))  # noqa: T201 - a command's own output
         return
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -27,7 +26,7 @@ from benchwire.deploy.hardware.asked import (
     labels,
 )
 from benchwire.deploy.interrupt import INTERRUPTED
-from benchwire.deploy.story import shown, size
+from benchwire.deploy.story import json_text, shown, size
 
 _CANCEL_WAIT_S = 15.0
 
@@ -78,7 +77,7 @@ def flash(  # noqa: PLR0917 - typer calls it by name
         with lab(url) as there:
             job = there.start_flash(images, **asked)
             if not wait:
-                print(msgspec.json.encode(job).decode() if json else job.job_id)  # noqa: T201 - a command's own output
+                print(json_text(job) if json else job.job_id)  # noqa: T201 - a command's own output
                 return
             _see_through(there, job, json=json)
 
@@ -88,13 +87,13 @@ def _see_through(there: Lab, job: Job, *, json: bool) -> None:
         with _told_to_person(job, quiet=json) as tell:
             for frame in there.watch(job.job_id):
                 if json:
-                    print(msgspec.json.encode(frame).decode(), flush=True)  # noqa: T201
+                    print(json_text(frame), flush=True)  # noqa: T201
                 tell(frame)
     except KeyboardInterrupt:
         sys.exit(_cancelled(there, job))
     job = there.job(job.job_id)
     if json:
-        print(msgspec.json.encode(job).decode())  # noqa: T201
+        print(json_text(job))  # noqa: T201
     verified(job)
     if not json:
         took = f" in {job.duration:.1f} s" if job.duration is not None else ""

@@ -7,7 +7,7 @@ import typer
 
 from benchwire.deploy.ending import told
 from benchwire.deploy.hardware.asked import BoardUrlOption, DeviceOption, HostOption, JsonOption, console, lab, listed
-from benchwire.deploy.story import shown
+from benchwire.deploy.story import json_text, printable, shown
 
 Option = typer.Option
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
@@ -90,10 +90,9 @@ def stats(
 ) -> None:
     """Tells how flashing went: success, durations and speeds, as JSON."""
     with told("jobs stats"), lab(url) as there:
-        told_ = msgspec.json.encode(there.analytics(by=by, since=since))
-        print(msgspec.json.format(told_).decode())  # noqa: T201 - a command's own output
+        print(msgspec.json.format(json_text(there.analytics(by=by, since=since))))  # noqa: T201 - a command's own output
 
 
 def _steer(job_id: str, wish: str, url: str | None) -> None:
     with told(f"jobs {wish}"), lab(url) as there:
-        print(there.steer(job_id, wish))  # noqa: T201
+        print(printable(there.steer(job_id, wish)))  # noqa: T201

@@ -6,13 +6,12 @@ import threading
 from datetime import UTC, datetime
 from typing import Annotated
 
-import msgspec
 import typer
 
 from benchwire.client import Lab, Listener, NoLab, Refused
 from benchwire.deploy.ending import say, told
 from benchwire.deploy.hardware.asked import BoardUrlOption, HostOption, JsonOption, LeaseOption, lab
-from benchwire.deploy.story import printable
+from benchwire.deploy.story import json_text, printable
 
 Option = typer.Option
 
@@ -56,7 +55,7 @@ def _show(
         if line.lost_bytes:
             say(f"[{line.lost_bytes} bytes were lost here]")
         if json:
-            print(msgspec.json.encode(line).decode(), flush=True)  # noqa: T201 - a command's own output
+            print(json_text(line), flush=True)  # noqa: T201 - a command's own output
         else:
             at = f"{datetime.fromtimestamp(line.timestamp / 1000, UTC):%H:%M:%S.%f}"[:-3] + " " if times else ""
             print(at + printable(line.line), flush=True)  # noqa: T201

@@ -212,7 +212,7 @@ def load(path: Path) -> Cassette:
         )
     except OSError as error:
         raise CassetteError(f"{error.filename or path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, msgspec.MsgspecError, CassetteError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError, CassetteError) as error:
         raise CassetteError(f"{path}: {error}") from error
 
 
@@ -249,10 +249,18 @@ def _decoded(body: bytes, *, is_json: bool) -> Cassette:
     return read
 
 
+def _beside(folder: Path, name: str) -> str:
+    """The text of a file beside a cassette, and not of any other: a cassette may come from somebody else."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        raise CassetteError(f"its text_file {name[:100]!r} is no file in {folder}")
+    return _read(path).decode()
+
+
 def _with_file(turn: Any, folder: Path) -> Any:
     if not turn.text_file:
         return turn
-    content = (folder / turn.text_file).read_text()
+    content = _beside(folder, turn.text_file)
     if turn.text_file.endswith(".c"):
         content = f"```c\n{content.rstrip()}\n```"
     return msgspec.structs.replace(turn, text="\n\n".join(filter(None, [turn.text, content])))

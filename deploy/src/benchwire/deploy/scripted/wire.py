@@ -123,6 +123,8 @@ def parse(body: bytes) -> Request:
         request = msgspec.json.decode(body, type=Request)
     except msgspec.MsgspecError as error:
         raise BadRequest(_with_place(error)) from error
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, nesting without end
+        raise BadRequest(f"the body cannot be read: {error}") from error
     if request.max_tokens < 1:
         raise BadRequest("max_tokens: it has to be 1 or more")
     if not request.messages:

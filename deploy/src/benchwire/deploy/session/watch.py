@@ -18,6 +18,7 @@ from benchwire.deploy.session.command import CHUNK_BYTES, Signals, beside, print
 from benchwire.deploy.session.report import Reporter
 from benchwire.deploy.session.spool import Spool
 from benchwire.deploy.session.stops import Verdict, told_to_stop
+from benchwire.deploy.story import printable
 from benchwire.events import child
 from benchwire.events.event import IllegalToken, token
 from benchwire.events.settings import InvalidSettings
@@ -163,7 +164,7 @@ def _reason(code: int, verdict: Verdict | None) -> str | None:
 
 
 def _say(text: str) -> None:
-    print(f"benchwire session: {text}", file=sys.stderr, flush=True)  # noqa: T201 - a command's own output
+    print(f"benchwire session: {printable(text)}", file=sys.stderr, flush=True)  # noqa: T201 - a command's own output
 
 
 def _complain(reason: str, code: int) -> int:
