@@ -42,8 +42,13 @@ browser: | packages # only the tests need one
 test: setup browser lint types ## everything that has to pass: lint, types, import contracts, tests
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q
 
-faults: setup ## every test with faults, also those that `make test` leaves out
-	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q -m "long or not long" tests/faults
+faults: setup ## break a lab in 200 ways (BENCHWIRE_SEED, BENCHWIRE_FAULTS), write a report; then every test with faults
+	@$(BIN)/python -m tests.faults.harness
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q -m "long or not long" -k "not over_hundreds" tests/faults
+
+bench: setup ## measure, side by side with a plain design and the engine's limit; tables and plots in docs/ (25 minutes)
+	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.report
 
 lint: setup ## format, lint and import contracts, checked
 	@$(BIN)/ruff format --check --quiet .
@@ -71,4 +76,4 @@ lock: setup ## resolve the newest versions again and write requirements.lock
 clean: ## remove everything that setup and test runs made
 	@rm -rf .venv .tools .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup packages browser demo up doctor test faults lint types format docs screenshots lock clean
+.PHONY: help setup packages browser demo up doctor test faults bench lint types format docs screenshots lock clean

@@ -73,12 +73,13 @@ def _described(out: Path, given: list[str], name: str | None) -> Lab:
 def _next_steps(out: Path, lab: Lab, etc: str) -> list[str]:
     lines = [f"written: {out}, for {', '.join(lab.hosts)}. It holds keys; keep it where only you can read it.", ""]
     lines += [
-        f"  bring {out}/hosts/{name}/ to {etc} of {name} ({', '.join(one.parts)})" for name, one in lab.hosts.items()
+        f"  bring {out}/hosts/{name}/ to {etc.replace('{host}', name)} of {name} ({', '.join(one.parts)})"
+        for name, one in lab.hosts.items()
     ]
     lines += [
-        f"  start the NATS server there with --config {etc}/nats-server.conf; one that runs reads it again on SIGHUP",
+        "  start the NATS servers there with --config nats-server.conf; one that runs reads it again on SIGHUP",
         f"  make the log: env $(cat {out}/admin/admin.env) benchwire deploy streams",
-        f"  start the parts, each with its environment: {etc}/PART.env",
+        "  start the parts there, each with its environment, PART.env",
         f"  look: env $(cat {out}/admin/operator.env) benchwire tail",
     ]
     if gone := writing.left_over(out, lab):
