@@ -46,9 +46,8 @@ faults: setup ## break a lab in 200 ways (BENCHWIRE_SEED, BENCHWIRE_FAULTS), wri
 	@$(BIN)/python -m tests.faults.harness
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q -m "long or not long" -k "not over_hundreds" tests/faults
 
-bench: setup ## measure, side by side with a plain design and the engine's limit; tables and plots in docs/ (25 minutes)
+bench: setup ## measure side by side with other ways to do the same (some 20 minutes); writes docs/performance.md
 	@$(BIN)/python -m benchmarks
-	@$(BIN)/python -m benchmarks.report
 
 lint: setup ## format, lint and import contracts, checked
 	@$(BIN)/ruff format --check --quiet .

@@ -28,12 +28,11 @@ from typing import Any
 
 import httpx
 import websockets
-from benchmarks.lab import observability
 
+from benchmarks.lab import agent, observability
 from benchwire.events import child, nats_server
 from benchwire.events.bus import Bus, connected
 from benchwire.events.log import Log, Recorded
-from benchwire.events.presence import Presence
 from benchwire.events.settings import NatsSettings
 from benchwire.events.task import NodeStarted, TaskClaimed, TaskPlanned
 from benchwire.events.testing.eventually import eventually
@@ -124,7 +123,8 @@ async def _scene(place: Path, options: argparse.Namespace) -> dict[str, Any]:
         service = await stack.enter_async_context(observability(nats.url, place / "data"))
         bus = await stack.enter_async_context(connected(NatsSettings(nats_url=nats.url), name="scene"))
         model = await stack.enter_async_context(_model(place, options.delay))
-        await stack.enter_async_context(_runner(bus, nats.url, model, place / "runner", options.max_tasks))
+        limit = str(options.max_tasks)
+        await stack.enter_async_context(agent(bus, place / "runner", max_tasks=limit, anthropic_base_url=model))
         for number in range(options.rounds):
             load = os.getloadavg()[0]
             seen = await _round(service.port, bus, {"code": options.code, "firmware": options.firmware})
@@ -177,23 +177,6 @@ def _cassette(delay_s: float) -> dict[str, Any]:
 
 def _module(name: str, code: str, tests: str) -> str:
     return f"```python {name}.py\n{code}```\n\n```python test_{name}.py\n{tests}```"
-
-
-@asynccontextmanager
-async def _runner(bus: Bus, nats_url: str, model: str, data: Path, max_tasks: int) -> AsyncGenerator[None, None]:
-    """One runner, once it is there."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")} | {
-        "BENCHWIRE_NATS_URL": nats_url, "BENCHWIRE_DATA": str(data), "BENCHWIRE_RUNNER": "runner-1",
-        "BENCHWIRE_MAX_TASKS": str(max_tasks), "BENCHWIRE_LOG_LEVEL": "WARNING", "ANTHROPIC_BASE_URL": model,
-    }  # fmt: skip
-    async with child.spawn([sys.executable, "-m", "benchwire.agent"], env=environment) as process:
-
-        async def there() -> bool:
-            assert process.returncode is None, "the runner has ended"
-            return any(one.pid == process.pid for one in await Presence(bus).everyone())
-
-        await eventually(there, within_s=_PATIENCE_S, what="the runner to be there")
-        yield
 
 
 async def _round(port: int, bus: Bus, counts: dict[str, int]) -> dict[str, Any]:
