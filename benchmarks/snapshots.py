@@ -83,7 +83,9 @@ async def copied(bus: Bus, path: Path) -> str:
     """Makes a snapshot; says how long that took, and how large it is."""
     projection = Projection(bus, path, SCHEMA)
     async with projection.running():
-        keeper = Keeper(Shelf(bus, SCHEMA.name, SCHEMA.version), path, Policy(events=1, every_s=0), projection.settled)
+        keeper = Keeper(
+            Shelf(bus, SCHEMA.name, SCHEMA.file_version), path, Policy(events=1, every_s=0), projection.settled
+        )
         began = time.perf_counter()
         made = await keeper.look()
         took_s = time.perf_counter() - began

@@ -6,7 +6,6 @@ The parts, the boards, the compilers, QEMU, esptool and pyocd are the real ones;
 import asyncio
 import os
 import signal
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,23 +13,19 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.faults.harness import invariants
 
-from benchwire.agent import projection as of_agent
 from benchwire.deploy.settings import Settings
 from benchwire.deploy.supervisor import Lab, running
-from benchwire.documents import projection as of_documents
 from benchwire.events import nats_server
 from benchwire.events.bus import Bus, connected
 from benchwire.events.catalog import FACTS
 from benchwire.events.flash import FlashStarted
 from benchwire.events.log import Log
-from benchwire.events.projection import Projection, Schema, rows_of
-from benchwire.events.session import ToolCalled
+from benchwire.events.projection import Projection
 from benchwire.events.settings import NatsSettings
 from benchwire.events.task import NodeImageStored, TaskEvent, TaskFailed, TaskFinished
 from benchwire.events.testing.eventually import eventually
-from benchwire.flash_agent import projection as of_flash_agent
-from benchwire.observability import projection as of_observability
 
 HOST = "lab-1"
 ASSERTIONS = [{"name": "boots", "pattern": "BOOT"}, {"name": "tests itself", "pattern": "SELFTEST PASS"}]
@@ -43,12 +38,7 @@ TASK = {
         for board in ("stm32f405", "esp32c3")
     ],
 }
-SCHEMAS: dict[str, Schema] = {
-    "observability": of_observability.SCHEMA,
-    "documents": of_documents.SCHEMA,
-    "agent": of_agent.SCHEMA,
-    "flash-agent": of_flash_agent.schema(HOST),
-}
+PARTS = ("observability", "documents", "agent", "flash-agent", "nats")
 
 
 @asynccontextmanager
@@ -68,7 +58,7 @@ class Hooks:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.acknowledged: list[str] = []
+        self.acknowledged: list[invariants.Acked] = []
         self._posted = 0
 
     async def post_for_ever(self) -> None:
@@ -85,7 +75,8 @@ class Hooks:
             "session_id": "hooks",
             "session_name": "hooks",
             "timestamp": "2026-01-17T12:00:00",
-            "tool_name": name,
+            "tool_name": "Bash",
+            "tool_use_id": name,
             "tool_input": {},
         }
         try:
@@ -94,7 +85,7 @@ class Hooks:
             return
         assert answer.status_code in (200, 503), answer.text
         if answer.status_code == 200:
-            self.acknowledged.append(name)
+            self.acknowledged.append(("pre_tool", name))
 
 
 async def facts(bus: Bus) -> list[Any]:
@@ -110,7 +101,7 @@ OFTEN = [
     ("while it is built", "agent"), ("while it is built", "observability"), ("while it is built", "nats"),
     ("while it is flashed", "agent"), ("while it is flashed", "flash-agent"), ("while it is flashed", "documents"),
 ]  # fmt: skip
-RARELY = [(moment, part) for part in ("nats", *SCHEMAS) for moment in WHEN if (moment, part) not in OFTEN]
+RARELY = [(moment, part) for part in PARTS for moment in WHEN if (moment, part) not in OFTEN]
 SCENES = [*OFTEN, *(pytest.param(*scene, marks=pytest.mark.long) for scene in RARELY)]
 
 
@@ -160,11 +151,7 @@ async def check_the_log(directory: Path, hooks: Hooks, task_id: str, shown: str)
         connected(NatsSettings(nats_url=server.url), name="auditor") as bus,
     ):
         story = await facts(bus)
-        ids = Counter(one.id for one in story)
-        assert [one for one, count in ids.items() if count > 1] == []
-
-        landed = Counter(one.event.tool_name for one in story if isinstance(one.event, ToolCalled))
-        assert [name for name in hooks.acknowledged if landed[name] != 1] == []
+        invariants.check([invariants.acknowledged_once(story, hooks.acknowledged)])
         assert hooks.acknowledged
 
         ends = [one.event for one in story if isinstance(one.event, TaskFinished | TaskFailed)]
@@ -174,11 +161,8 @@ async def check_the_log(directory: Path, hooks: Hooks, task_id: str, shown: str)
         of_task = [one.event for one in story if isinstance(one.event, TaskEvent) and one.event.task_id == task_id]
         assert of_task[-1] is ends[0], "nothing happens to a task after its end"
 
-        for service, schema in SCHEMAS.items():
-            live = directory / service / "projection.sqlite"
-            async with Projection(bus, live, schema).running():
+        rows = invariants.rows_in(directory, flash_host=HOST, runner=True, doors=True)
+        for one in rows:
+            async with Projection(bus, one.file, one.schema, with_snapshots=False).running():
                 pass  # what came while the service itself was going down
-            fresh = directory / "fresh" / f"{service}.sqlite"
-            async with Projection(bus, fresh, schema).running():
-                pass
-            assert rows_of(live) == rows_of(fresh), service
+        invariants.check([await invariants.rows_equal_a_rebuild(bus, rows, directory / "fresh")])

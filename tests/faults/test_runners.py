@@ -19,6 +19,8 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.faults.harness.cassette import CODE_TASK, FIRMWARE_TASK, bash, cassette, conversation
+from tests.faults.harness.invariants import ENDS_OF_SESSION, ENDS_OF_TASK
 
 from benchwire.events import child, nats_server
 from benchwire.events.bus import Bus
@@ -30,78 +32,38 @@ from benchwire.events.session import (
     MessageSent,
     SessionClaimed,
     SessionEnded,
-    SessionFailed,
     SessionRequested,
-    SessionStopped,
     ToolCalled,
     ToolReturned,
 )
-from benchwire.events.task import TaskCancelled, TaskClaimed, TaskFailed, TaskFinished, TaskRequested
+from benchwire.events.task import TaskClaimed, TaskFinished, TaskRequested
 from benchwire.events.testing.eventually import eventually
 from benchwire.observability.main import observe
 from benchwire.observability.settings import Settings
 from benchwire.web.testing import running
 
 RUNNERS = ("runner-1", "runner-2")
-ENDS_OF_SESSION = (SessionEnded, SessionFailed, SessionStopped)
-ENDS_OF_TASK = (TaskFinished, TaskFailed, TaskCancelled)
 PATIENCE_S = 100.0
 
-FIRMWARE = '#include "board.h"\nint main(void) { board_init(); uart_puts("READY\\r\\n"); for (;;) { delay_ms(50); } }\n'
-MODULE = '"""Doubles."""\n\n\ndef double(x: int) -> int:\n    """Twice as much."""\n    return 2 * x\n'
-TESTS = "from double import double\n\n\ndef test_double() -> None:\n    assert double(2) == 4\n"
-CODE_TASK = {
-    "kind": "code",
-    "prompt": "doubles",
-    "nodes": [{"node_id": "double.py", "description": "double(x: int) -> int"}],
-}
-FIRMWARE_TASK = {
-    "kind": "firmware",
-    "prompt": "say that you are ready",
-    "deploy": False,
-    "simulation_timeout_s": 3,
-    "nodes": [{"node_id": "node", "board": "stm32f405", "assertions": [{"name": "ready", "pattern": "READY"}]}],
-}
 
-
-def fenced(language: str, text: str) -> str:
-    return f"```{language}\n{text}```"
-
-
-def cassette(witness: Path, sessions: dict[str, int]) -> dict[str, Any]:
-    """``sessions`` says how many calls each has; a module and a firmware fail their first try."""
-    code = [
-        f"{fenced('python double.py', one)}\n\n{fenced('python test_double.py', TESTS)}"
-        for one in (MODULE.replace("2 *", "3 *"), MODULE)
-    ]
-    firmware = [fenced("c", one) for one in (FIRMWARE.replace("READY", "HELLO"), FIRMWARE)]
-
-    def conversation(fits: dict[str, str], *turns: dict[str, Any]) -> dict[str, Any]:
-        return {"name": str(fits), **fits, "turn": [{"delay_s": 0.4, **one} for one in turns]}
+def played(witness: Path, sessions: dict[str, int]) -> dict[str, Any]:
+    """The cassette. ``sessions`` says how many calls each has; a module and a firmware fail their first try."""
 
     def call(name: str) -> dict[str, Any]:
-        return {
-            "text": f"Now {name}.",
-            "tool": {"name": "bash", "input": {"command": f"echo {name} >>{witness}; sleep 0.4"}},
-        }
+        return bash(f"Now {name}.", f"echo {name} >>{witness}; sleep 0.4")
 
-    return {
-        "cassette": 1,
-        "conversation": [
-            conversation({"contains": "Write double.py:"}, *({"text": one} for one in code)),
-            conversation({"contains": "Board profile: stm32f405"}, *({"text": one} for one in firmware)),
-            *(
-                conversation(
-                    {"first": f"work as {name};"},
-                    *(call(f"{name}.{number}") for number in range(calls)),
-                    {"text": f"Done, {name}."},
-                    call(f"{name}.again"),
-                    {"text": f"Done again, {name}."},
-                )
-                for name, calls in sessions.items()
-            ),
-        ],
-    }  # fmt: skip
+    return cassette(
+        *(
+            conversation(
+                {"first": f"work as {name};"},
+                *(call(f"{name}.{number}") for number in range(calls)),
+                {"text": f"Done, {name}."},
+                call(f"{name}.again"),
+                {"text": f"Done again, {name}."},
+            )
+            for name, calls in sessions.items()
+        )
+    )
 
 
 class Story:
@@ -199,7 +161,7 @@ async def scene(
 ) -> AsyncIterator[Scene]:
     """The parameter of this fixture says how many calls each session has."""
     script, port = lab_dir / "cassette.json", lab_dir / "model.port"
-    script.write_text(json.dumps(cassette(witness, request.param)))
+    script.write_text(json.dumps(played(witness, request.param)))
     argv = [sys.executable, "-m", "benchwire.deploy.scripted", "--script", str(script), "--port-file", str(port)]
     names = ("ANTHROPIC_", "BENCHWIRE_", "NATS_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(names)} | {

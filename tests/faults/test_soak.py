@@ -6,12 +6,11 @@ follows from a seed, which is printed: BENCHWIRE_SEED=7 plays one again, BENCHWI
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import random
 import signal
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,16 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from tests.faults.harness import invariants
+from tests.faults.harness.lab import place_of
 
 from benchwire.boards import profile as profiles
 from benchwire.boards.virtual import hand
 from benchwire.boards.virtual.board import BoardError
 from benchwire.deploy.settings import Settings
 from benchwire.deploy.supervisor import Lab, running
-from benchwire.events import child, flash
+from benchwire.events import child
 from benchwire.events.bus import connected
-from benchwire.events.log import Log
 from benchwire.events.settings import NatsSettings
 from benchwire.events.testing.eventually import eventually
 
@@ -38,7 +38,6 @@ BOARDS = {
     for number in range(1, count + 1)
 }  # fmt: skip
 OVER = ("completed", "failed", "cancelled")
-TERMINAL = (flash.FlashCompleted, flash.FlashFailed, flash.FlashCancelled)
 WAVE_JOBS = 24
 PATIENCE_S = 240.0
 SIZES = (700, 4096, 9000, 16384)
@@ -94,13 +93,6 @@ class Bench:
         """A hand on the board; one that is unplugged at this moment feels nothing."""
         with contextlib.suppress(BoardError):
             await asyncio.to_thread(hand.told, str(self._run_dir / f"{name}.control"), **command)
-
-
-def place_of(profile: profiles.Profile) -> tuple[int, int]:
-    """Where data can lie that is no firmware: its address, and its offset in the flash file."""
-    if isinstance(profile.driver, profiles.Pyocd):
-        return profile.firmware_address + 0x8000, 0x8000
-    return 0x20000, 0x20000
 
 
 class Soak:
@@ -231,11 +223,18 @@ async def soaked(directory: Path, jobs: int, seed: int) -> str:
             await eventually(lambda: _all_free(soak), within_s=60, what="every board is there and free")
             await soak.all_flashed()
             devices = await soak.devices()
-            story = [one.event async for one in Log(bus).read(["bench.flash.>"])]
-            ends = check_ends(soak.jobs, story)
-            check_bytes(soak.jobs, story, devices, bench)
-    ended = dict(Counter(type(one).__name__ for one in ends))
-    return f"{jobs} jobs: {ended}; done to them: {dict(soak.done)}; cables pulled {bench.pulled.total()}"
+            facts = await invariants.story(bus)
+            images = {job.job_id: job.image for job in soak.jobs}
+            flashes = {
+                name: (bench.flash_file(name), place_of(profiles.load(profile))[1]) for name, profile in BOARDS.items()
+            }
+            found = [
+                invariants.acknowledged_once(facts, [("flash_requested", job.job_id) for job in soak.jobs]),
+                await invariants.ended_once_or_owned(bus, facts),
+                invariants.boards_as_their_jobs_say(facts, images, devices, flashes),
+            ]
+            invariants.check(found)
+    return f"{jobs} jobs: {found[-1].figures}; done to them: {dict(soak.done)}; cables pulled {bench.pulled.total()}"
 
 
 async def _all_there(soak: Soak) -> bool:
@@ -245,34 +244,6 @@ async def _all_there(soak: Soak) -> bool:
 async def _all_free(soak: Soak) -> bool:
     devices = await soak.devices()
     return set(devices) == set(BOARDS) and all(one["state"] == "available" for one in devices.values())
-
-
-def check_ends(jobs: list[Job], story: list[Any]) -> list[Any]:
-    """Each job that was accepted has exactly one end."""
-    ends: defaultdict[str, list[Any]] = defaultdict(list)
-    for event in story:
-        if isinstance(event, TERMINAL):
-            ends[event.job_id].append(event)
-    assert {job.job_id: len(ends[job.job_id]) for job in jobs if len(ends[job.job_id]) != 1} == {}
-    return [ends[job.job_id][0] for job in jobs]
-
-
-def check_bytes(jobs: list[Job], story: list[Any], devices: dict[str, dict[str, Any]], bench: Bench) -> None:
-    """Each board holds what its last jobs say, or is marked."""
-    images = {job.job_id: job.image for job in jobs}
-    known: dict[str, bytes | None] = dict.fromkeys(BOARDS, b"")
-    for event in story:
-        match event:
-            case flash.FlashCompleted():
-                known[event.device] = images[event.job_id]
-            case flash.FlashFailed() | flash.FlashCancelled() if event.flash_state != "untouched":
-                known[event.device] = images[event.job_id] if event.flash_state == "complete" else None
-    for name, image in known.items():
-        assert devices[name]["needs_flash"] is (image is None), (name, devices[name])
-        if image is not None:
-            _, offset = place_of(profiles.load(BOARDS[name]))
-            held = bench.flash_file(name).read_bytes()[offset : offset + len(image)]
-            assert hashlib.sha256(held).digest() == hashlib.sha256(image).digest(), name
 
 
 @pytest.mark.timeout(600)

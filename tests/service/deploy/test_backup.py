@@ -186,7 +186,7 @@ async def test_a_log_that_had_lost_its_beginning_comes_back_with_the_snapshots_t
     file = tmp_path / "before.sqlite"
     live = Projection(log.bus, file, DOCUMENTS)
     async with live.running():
-        shelf = Shelf(log.bus, DOCUMENTS.name, DOCUMENTS.version)
+        shelf = Shelf(log.bus, DOCUMENTS.name, DOCUMENTS.file_version)
         assert await Keeper(shelf, file, Policy(events=1, every_s=0), live.settled).look()
     js = log.bus.js
     await js.purge_stream(STREAM, keep=1)

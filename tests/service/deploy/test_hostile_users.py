@@ -406,7 +406,7 @@ async def test_a_part_makes_snapshots_of_its_own_rows_and_cannot_write_those_of_
         last = await Log(bus).append(of_host(HostStarted, OWN))
         projection = Projection(bus, tmp_path / "p.sqlite", schema)
         async with projection.running():
-            shelf = Shelf(bus, schema.name, 1)
+            shelf = Shelf(bus, schema.name, schema.file_version)
             made = await Keeper(shelf, tmp_path / "p.sqlite", Policy(events=1, every_s=0), projection.settled).look()
         assert made is not None
         async with Projection(bus, tmp_path / "fresh.sqlite", schema).running():

@@ -114,7 +114,7 @@ async def test_a_killed_delete_is_done_or_not_done(
 
         await eventually(freed, within_s=20, what="nothing left in the store")
     live = rows_of(again.projection)
-    async with Projection(bus, tmp_path / "fresh.sqlite", SCHEMA).running():
+    async with Projection(bus, tmp_path / "fresh.sqlite", SCHEMA, with_snapshots=False).running():
         pass
     assert rows_of(tmp_path / "fresh.sqlite") == live
 

@@ -58,7 +58,9 @@ async def copied(bus: Bus, schema: Schema, path: Path) -> Snapshot:
     """Brings the rows of ``path`` to the present, and makes a snapshot of them."""
     projection = Projection(bus, path, schema)
     async with projection.running():
-        keeper = Keeper(Shelf(bus, schema.name, schema.version), path, Policy(events=1, every_s=0), projection.settled)
+        keeper = Keeper(
+            Shelf(bus, schema.name, schema.file_version), path, Policy(events=1, every_s=0), projection.settled
+        )
         made = await keeper.look()
     assert made is not None
     return made
@@ -186,7 +188,9 @@ async def test_rows_that_lack_something_are_whole_again_once_a_snapshot_reaches(
     alone = Projection(bus, tmp_path / "p.sqlite", MINE, with_snapshots=False)
     async with alone.running():
         assert alone.state.lacking
-        keeper = Keeper(Shelf(bus, "mine", 1), tmp_path / "p.sqlite", Policy(events=1, every_s=0), alone.settled)
+        keeper = Keeper(
+            Shelf(bus, "mine", MINE.file_version), tmp_path / "p.sqlite", Policy(events=1, every_s=0), alone.settled
+        )
         assert await keeper.look() is None, "it does not take the place of a snapshot that lacks nothing"
     again = await started(bus, MINE, tmp_path / "p.sqlite")
     assert again.state.lacking is None
@@ -227,7 +231,12 @@ async def test_of_several_that_have_the_same_rows_one_makes_the_snapshot(log: Lo
         async with one.running():
             pass
     keepers = [
-        Keeper(Shelf(bus, "mine", 1), tmp_path / f"{number}.sqlite", Policy(events=1, every_s=60), _at(bus, 10))
+        Keeper(
+            Shelf(bus, "mine", MINE.file_version),
+            tmp_path / f"{number}.sqlite",
+            Policy(events=1, every_s=60),
+            _at(bus, 10),
+        )
         for number in range(4)
     ]
     made = await asyncio.gather(*(keeper.look() for keeper in keepers))
@@ -251,7 +260,7 @@ async def test_the_two_newest_stay_and_one_who_was_overtaken_is_refused(
 ) -> None:
     _, newer = twice_copied
     newest = await copied(bus, MINE, tmp_path / "live.sqlite")
-    shelf = Shelf(bus, "mine", 1)
+    shelf = Shelf(bus, "mine", MINE.file_version)
     standing = [one for one in await shelf.slots() if not one.deleted]
     assert sorted(one.sequence for one in standing) == [newer.sequence, newest.sequence]
     state = (await bus.js.stream_info(BUCKET)).state
@@ -345,7 +354,7 @@ async def test_what_a_deleted_session_said_does_not_stay_in_a_snapshot(log: Log,
     tombstone = await log.append(SessionDeleted(timestamp=AT, session_id="s1"))
     projection = Projection(bus, tmp_path / "p.sqlite", keeping)
     async with projection.running():
-        shelf = Shelf(bus, "mine", 1)
+        shelf = Shelf(bus, "mine", MINE.file_version)
         keeper = Keeper(
             shelf, tmp_path / "p.sqlite", Policy(events=1_000_000, every_s=0), projection.settled, projection.forgotten
         )
@@ -359,7 +368,12 @@ async def test_a_busy_log_keeps_nobody_from_making_a_snapshot(log: Log, bus: Bus
     projection = Projection(bus, tmp_path / "p.sqlite", MINE)
     async with projection.running(), asyncio.TaskGroup() as tasks:
         writing = tasks.create_task(some(log, 300))
-        keeper = Keeper(Shelf(bus, "mine", 1), tmp_path / "p.sqlite", Policy(events=1, every_s=0), projection.settled)
+        keeper = Keeper(
+            Shelf(bus, "mine", MINE.file_version),
+            tmp_path / "p.sqlite",
+            Policy(events=1, every_s=0),
+            projection.settled,
+        )
         assert await keeper.look() is not None
         await projection.wait_for(await writing, timeout_s=30)
     await started(bus, MINE, tmp_path / "fresh.sqlite")
@@ -375,7 +389,10 @@ async def test_a_log_that_loses_its_beginning_is_copied_before_that_matters_howe
     projection = Projection(bus, tmp_path / "p.sqlite", MINE)
     async with projection.running():
         keeper = Keeper(
-            Shelf(bus, "mine", 1), tmp_path / "p.sqlite", Policy(events=1_000_000, every_s=0), projection.settled
+            Shelf(bus, "mine", MINE.file_version),
+            tmp_path / "p.sqlite",
+            Policy(events=1_000_000, every_s=0),
+            projection.settled,
         )
         for more, copied_now in ((0, True), (5, False), (10, True)):
             await projection.wait_for(await some(log, more) if more else 10)

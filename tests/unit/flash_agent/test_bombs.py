@@ -45,7 +45,7 @@ def far(number: int) -> bytes:
 
 
 def read(form: str, content: bytes) -> list[Piece]:
-    return pieces_of(content, form, address=0, machine="EM_ARM")  # type: ignore[arg-type]
+    return pieces_of(content, form, address=0, machine="EM_ARM", flash_bytes=4 * MIB)  # type: ignore[arg-type]
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
@@ -108,20 +108,54 @@ def test_a_hex_file_is_read_as_the_library_of_that_name_reads_it(given_pieces: l
     for address, data in given_pieces:
         file.frombytes(data, offset=address)
     file.write_hex_file(text)
-    found = intel_hex.pieces_of(text.getvalue().encode())
+    found = intel_hex.pieces_of(text.getvalue().encode(), MIB)
     again = IntelHex(io.StringIO(text.getvalue()))
     assert found == [Piece(start, again.tobinstr(start, stop - 1)) for start, stop in again.segments()]
 
 
-def test_segments_and_start_addresses_of_a_hex_file_are_known() -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"".join(record(at, 0, bytes(16)) for at in range(0, 1040, 16)),
+        b"".join(record(at & 0xFFFF, 0, b"") for at in range(2100)),
+        b"\n" * 5000 + record(0, 0, b"x"),
+        b":" * 2100,
+        b"F" * 4096,
+    ],
+)
+def test_a_hex_file_with_more_in_it_than_the_board_has_flash_is_not_read(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intel_hex, "IntelHex", None)
+    with pytest.raises(ImageRefused, match="has more in it than fits into 1024 bytes of flash"):
+        intel_hex.pieces_of(content, 1024)
+
+
+def test_a_hex_file_may_fill_the_flash_byte_by_byte() -> None:
+    """As some programs write it, with the upper half of the address before each record."""
+    content = b"".join(far(1) + record(at, 0, b"x") for at in range(1024)) + record(0, 5, bytes(4)) + record(0, 1, b"")
+    assert intel_hex.pieces_of(content.replace(b"\n", b"\r\n"), 1024) == [Piece(0x10000, b"x" * 1024)]
+
+
+def test_what_is_wrong_with_a_hex_file_is_told_with_its_line() -> None:
+    good = far(8) + b"".join(record(at, 0, b"x") for at in range(999))
+    with pytest.raises(ImageRefused, match="at line 1001 has invalid checksum"):
+        intel_hex.pieces_of(good + b":0100000000AA\n", MIB)
+    with pytest.raises(ImageRefused, match="bytes for 0x80003 twice"):
+        intel_hex.pieces_of(good + record(3, 0, b"y"), MIB)
+    with pytest.raises(ImageRefused, match="overlap at address 0x80003 on line 1003"):
+        intel_hex.pieces_of(good + record(2000, 0, b"y") + record(3, 0, b"y") * 2, MIB)
+
+
+@pytest.mark.parametrize("start", [3, 5])
+def test_segments_and_start_addresses_of_a_hex_file_are_known(start: int) -> None:
     content = (
         record(0, 2, b"\x10\x00")
         + record(4, 0, b"ab")
-        + record(0, 5, bytes(4))
-        + record(0, 3, bytes(4))
+        + record(0, start, bytes(4))
         + record(0, 1, b"")
     )
-    assert intel_hex.pieces_of(content + b"after the end") == [Piece(0x10004, b"ab")]
+    assert intel_hex.pieces_of(content + b"after the end", MIB) == [Piece(0x10004, b"ab")]
 
 
 def test_uf2_blocks_that_lie_about_themselves_are_told_of_shortly() -> None:

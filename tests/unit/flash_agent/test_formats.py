@@ -42,7 +42,7 @@ TWO = [Piece(0x0800_0000, b"vectors and code"), Piece(0x0800_4000, b"constants")
 
 
 def read(content: bytes, form: ImageFormat | None = None, machine: str | None = "EM_ARM") -> list[Piece]:
-    return pieces_of(content, form or format_of(content), address=0x100, machine=machine)
+    return pieces_of(content, form or format_of(content), address=0x100, machine=machine, flash_bytes=1 << 20)
 
 
 def test_what_a_file_is_is_told_by_how_it_begins() -> None:

@@ -43,7 +43,10 @@ COMMANDS = {
         "backup.command:backup",
         "Writes the whole lab to one file, while it goes on working: the log, the artifacts and the places of the queues.",
     ),
-    "restore": _Command("backup.command:restore", "Brings a backup back into an empty lab. NATS has to run, or --data say where it will; no service may."),
+    "restore": _Command(
+        "backup.command:restore",
+        "Brings a backup back into an empty lab. NATS has to run, or --data say where it will; no service may.",
+    ),
     "board": _Command("board.app:app", "Virtual boards of the lab on this machine."),
     "lease": _Command("hardware.lease:app", "Leases: a board for oneself, for a while."),
     "jobs": _Command("hardware.jobs:app", "Flash jobs: list, show, pause, resume, cancel, throttle; how they went."),

@@ -157,6 +157,8 @@ async def applied(bus: Bus, plan: Plan) -> None:
     wanted, config = plan.wanted, plan.there.config
     metadata = config.metadata or {}
     if config.name == STREAM:
+        # Those of now, too: they may have been set by hand, and then nothing says what they took.
+        metadata = streams.marks(metadata, config.max_age or 0, config.max_bytes or 0)
         metadata = streams.marks(metadata, wanted.max_age or 0, wanted.max_bytes or 0)
     await bus.js.update_stream(
         config,

@@ -166,7 +166,7 @@ AnyEvent |= device.DeviceEvent | lease.LeaseEvent | serial.SerialEvent | flash.F
 
 def subject_of(event: Event) -> str:
     """The subject ``event`` travels on. Raises ``IllegalToken`` when a field cannot stand in a subject."""
-    return fill(BY_TYPE[type(event)].subject, ids_of(event))
+    return ".".join([word or token(getattr(event, field), field) for word, field in _PLACES[type(event)]])
 
 
 def travels_on(event: Event, subject: str) -> bool:

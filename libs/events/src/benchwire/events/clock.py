@@ -5,9 +5,11 @@ Whoever decides by it what has run out is not misled by a machine whose own cloc
 
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 from nats.errors import Error as NatsError
+from nats.js.errors import APIError
 
 from benchwire.events.bus import STREAM, Bus
 from benchwire.events.log import SILENT, LogUnavailable
@@ -16,15 +18,19 @@ _ANSWER_S = 10.0
 
 
 class _Told(msgspec.Struct):
-    """The part of the server's answer about a stream that says what time it is there."""
+    """The part of the server's answer about a stream that says what time it is there, or why it does not say."""
 
-    ts: datetime
+    ts: datetime | None = None
+    error: dict[str, Any] | None = None
 
 
 async def of_stream(bus: Bus, stream: str) -> datetime:
-    """What time it is where the messages of ``stream`` get theirs. Raises what NATS raises, and msgspec's errors."""
+    """What time it is where the messages of ``stream`` get theirs. Raises what NATS raises."""
     reply = await bus.nc.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=_ANSWER_S)
-    return msgspec.json.decode(reply.data, type=_Told).ts.astimezone(UTC)
+    told = msgspec.json.decode(reply.data, type=_Told)
+    if told.ts is None:
+        raise APIError.from_error(told.error or {"code": 500, "description": f"no time in the answer about {stream}"})
+    return told.ts.astimezone(UTC)
 
 
 class Clock:
@@ -50,6 +56,6 @@ class Clock:
         asked_s = time.monotonic()
         try:
             told = await of_stream(self._bus, STREAM)
-        except (NatsError, OSError, TimeoutError, msgspec.MsgspecError) as error:
+        except (NatsError, OSError, TimeoutError) as error:
             raise LogUnavailable(SILENT) from error
         self._looked = (told, (asked_s + time.monotonic()) / 2)

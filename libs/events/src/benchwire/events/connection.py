@@ -7,7 +7,6 @@ attempts, and gives up; the next cancel, of whoever ends the event loop, then me
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -22,14 +21,6 @@ _NO_STATUS = b"NATS/1.0\r\n"
 _NOT_LET_IN = ("authorization violation", "authentication revoked", "authentication expired", "authentication timeout")
 _LAST_WORDS_S = 1.0
 _CLOSE_S = 2.0
-
-
-def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    # asyncio's own streams, which nats-py uses, are told off by asyncio's TLS at the end of each connection, and nothing follows from that.
-    return "returning true from eof_received()" not in str(record.msg)
-
-
-logging.getLogger("asyncio").addFilter(_is_worth_a_line)
 
 
 class Connection(Client):
@@ -127,13 +118,14 @@ class Connection(Client):
 
     def _connect_command(self) -> bytes:
         # A server that offers no TLS, or somebody between who took the offer out, is believed by nats-py.
-        if "tls" in self.options and not self._is_encrypted():
-            raise NatsError("nats: the server does not speak TLS")
-        return super()._connect_command()
-
-    def _is_encrypted(self) -> bool:
         writer = getattr(self._transport, "_io_writer", None)
-        return writer is not None and writer.get_extra_info("ssl_object") is not None
+        is_encrypted = writer is not None and writer.get_extra_info("ssl_object") is not None
+        if "tls" in self.options and not is_encrypted:
+            raise NatsError("nats: the server does not speak TLS")
+        if is_encrypted:
+            # nats-py makes this protocol itself, and does not tell it; its answer to the end of the connection would be warned of each time.
+            writer.transport.get_protocol()._over_ssl = True  # noqa: SLF001
+        return super()._connect_command()
 
     async def _attempt_reconnect(self) -> None:
         # Or bytes that a server which is gone never took keep the old connection open, and the reconnect waiting, until TCP gives up.
@@ -147,7 +139,8 @@ class Connection(Client):
 
     def _abort(self) -> None:
         """Drops the connection, and what was still to be sent on it."""
-        writer = getattr(self._transport, "_io_writer", None)
+        # The one below TLS: of a TLS transport that was closed twice, which a reconnect does, Python 3.11.2 cannot take an abort.
+        writer = getattr(self._transport, "_bare_io_writer", None)
         if writer is not None:
             writer.transport.abort()
 

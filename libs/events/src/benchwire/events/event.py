@@ -58,4 +58,5 @@ def _is_legal(value: str) -> bool:
         size = len(value.encode())
     except UnicodeEncodeError:  # a lone surrogate, as JSON escapes can spell
         return False
-    return size <= MAX_TOKEN_BYTES and not any(c in "./*>" or c.isspace() or not c.isprintable() for c in value)
+    # Of white space, only the plain space is printable.
+    return size <= MAX_TOKEN_BYTES and value.isprintable() and not any(c in value for c in "./*> ")

@@ -10,6 +10,8 @@ import sqlite3
 import struct
 from pathlib import Path
 
+from benchwire.events import rows
+
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 # The index of a write-ahead log, as https://sqlite.org/walformat.html lays it out: how many frames it holds, and how many are in the file.
 _FRAMES_AT, _MOVED_AT, _INDEX_BYTES = 16, 96, 100
@@ -31,7 +33,7 @@ def damage_of(path: Path) -> str | None:
         return None
     moved = _number(path, _MOVED_AT)  # before it is opened: that makes the index anew
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, isolation_level=None)) as db:
+        with contextlib.closing(sqlite3.connect(rows.uri(path, "mode=rw"), uri=True, isolation_level=None)) as db:
             problem = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
             left = _number(path, _FRAMES_AT)
     except sqlite3.DatabaseError as error:

@@ -177,14 +177,14 @@ class Log:
                 return await self._published(subject, self.bus.door.body(event), headers, deadline_s)
         except Contended:
             # The server checks the guard before it looks for a duplicate: the conflict may be with ourselves, when an ack got lost.
-            if expected is None or (landed := await self._landed(event_id, expected)) is None:
+            if expected is None or (landed := await self._landed(subject, event_id, expected)) is None:
                 raise
             return landed
 
-    async def _landed(self, event_id: str, expected: Expected) -> int | None:
+    async def _landed(self, subject: str, event_id: str, expected: Expected) -> int | None:
         async with aclosing(self.read([expected.filter], after=expected.sequence)) as later:
             async for one in later:
-                if one.id == event_id:
+                if one.id == event_id and catalog.subject_of(one.event) == subject:
                     return one.sequence
         return None
 

@@ -39,7 +39,6 @@ Apply = Callable[[Database, Recorded], None]
 ApplyAll = Callable[[Database, Sequence[Recorded]], None]
 Listener = Callable[[Sequence[Recorded]], None]
 
-_SEEN = "SELECT seen.id FROM json_each(?) AS given CROSS JOIN seen ON seen.id = given.value"
 _MOST_TOGETHER = 2000  # events in one transaction; each is dearer in a smaller one
 
 
@@ -59,6 +58,11 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     forgets: str = ""
     apply_all: ApplyAll | None = None
+
+    @property
+    def file_version(self) -> int:
+        """The version of a file that holds them; ``rows`` says what else is in it."""
+        return rows.version_of(self.version)
 
 
 class ProjectionState(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +118,7 @@ class Projection:
         self._damage: str | None = None
         self._damage_seen = asyncio.Event()
         self._state = ProjectionState(applied=0, behind=0, caught_up=False, unknown=0, malformed=0)
-        self._shelf = Shelf(bus, schema.name, schema.version) if schema.name and with_snapshots else None
+        self._shelf = Shelf(bus, schema.name, schema.file_version) if schema.name and with_snapshots else None
         self._keeper: Keeper | None = None
 
     @property
@@ -172,6 +176,10 @@ class Projection:
                 await waiting
         except TimeoutError:
             raise ProjectionBehind(f"at {self._state.applied} of {sequence} after {timeout_s} s") from None
+        finally:
+            if not waiting.done() or waiting.cancelled():
+                self._waiting = [one for one in self._waiting if one[2] is not waiting]
+                heapq.heapify(self._waiting)
 
     async def read(self, query: Callable[[Database], T]) -> T:
         """What ``query`` reads, in a reading thread and one consistent snapshot."""
@@ -194,7 +202,10 @@ class Projection:
         beginning = await streams.beginning(self._bus.js, info)
         origin, last = streams.origin_of(info), info.state.last_seq
         await self._in_writer(self._remove_damaged)
-        await self._start(origin, last, beginning)
+        if await self._start(origin, last, beginning):
+            beginning = await streams.beginning(
+                self._bus.js
+            )  # that took a while, in which a log with limits goes on losing
         after = await self._in_writer(partial(self._open, origin, last, beginning))
         self._state = msgspec.structs.replace(self._state, applied=after)
         # Raises StreamReplaced: rows of one log and events of another do not go together, and the next start builds new ones.
@@ -207,20 +218,20 @@ class Projection:
                 if self._linger_s and batch.messages and batch.pending == 0:
                     await asyncio.sleep(self._linger_s)
 
-    async def _start(self, origin: Origin, last: int, beginning: Beginning) -> None:
-        """Puts a snapshot in the place of the file, when there is none, or the log no longer has what follows it."""
+    async def _start(self, origin: Origin, last: int, beginning: Beginning) -> bool:
+        """Puts a snapshot in the place of the file, when there is none, or the log no longer has what follows it. Returns whether it did."""
         if self._shelf is None:
-            return
+            return False
         await asyncio.to_thread(swept, self._path)
         there = await asyncio.to_thread(rows.stood_in, self._path)
         if there is not None and not self._belongs(there, origin, last):
             there = None
         if there is not None and not there.lacks and not beginning.hides(there.sequence):
-            return
+            return False
         found = record.choice(await self._shelf.slots(), origin=origin, last=last, beginning=beginning)
         if there is not None:
             found = [one for one in found if record.is_whole(one, beginning)]
-        await start.placed(self._shelf, found, self._path)
+        return await start.placed(self._shelf, found, self._path) is not None
 
     @contextlib.asynccontextmanager
     async def _kept(self) -> AsyncGenerator[None, None]:
@@ -334,17 +345,18 @@ class Projection:
             rows.removed(self._path)
             there, after = None, 0
         self._db = rows.opened(self._path)
-        lacks = beginning.why(after) if beginning.hides(after) else None
         with self._db.atomic():  # all or nothing: a file that has one of its tables has them all
-            for statement in rows.statements(rows.TABLES + (self._schema.tables if there is None else "")):
-                self._db.conn.execute(statement)
             if there is None:
-                row = (STREAM, after, origin.created, self._schema.version)
+                for statement in rows.statements(rows.TABLES + self._schema.tables):
+                    self._db.conn.execute(statement)
+                row = (STREAM, after, origin.created, self._schema.file_version)
                 self._db.conn.execute("INSERT INTO applied VALUES (?, ?, ?, ?)", row)
             elif there.origin != origin.created:  # from before a restore; what follows is of this log alone
                 self._db.conn.execute("UPDATE applied SET origin = ?", (origin.created,))
-            if lacks is not None:
-                self._db.conn.execute("INSERT INTO lacking VALUES (?)", (lacks,))
+            if beginning.hides(after):
+                self._db.conn.execute("INSERT INTO lacking VALUES (?)", (beginning.why(after),))
+                after = beginning.first - 1  # said once, however often it starts before there is more
+                self._reach(after)
         self._count_parked()
         self._say_what_lacks()
         return after
@@ -352,7 +364,7 @@ class Projection:
     def _belongs(self, there: rows.Stood, origin: Origin, last: int) -> bool:
         """Whether the file belongs to this log, and to this version of the code."""
         fits = there.sequence <= last and origin.holds(there.origin, there.sequence)
-        return fits and there.version == self._schema.version
+        return fits and there.version == self._schema.file_version
 
     def _say_what_lacks(self) -> None:
         assert self._db is not None
@@ -399,10 +411,8 @@ class Projection:
         assert self._db is not None
         new: dict[str, tuple[Message, Recorded]] = {}
         for message, one in readable:
-            # With the subject: or whoever may write anywhere could use another's id first, and that event would make no rows.
-            new.setdefault(f"{one.id} {message.subject}", (message, one))
-        listed = msgspec.json.encode(list(new)).decode()
-        for (key,) in self._db.conn.execute(_SEEN, (listed,)).fetchall():
+            new.setdefault(rows.seen_key(one.id, message.subject), (message, one))
+        for key in rows.seen(self._db.conn, new):
             del new[key]
         self._db.conn.executemany("INSERT INTO seen VALUES (?)", ((key,) for key in new))
         return list(new.values())

@@ -3,19 +3,24 @@
 import contextlib
 import fcntl
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 import msgspec
 from sqlite_utils import Database
 
-# ``lacking`` says, one row for each time, which events had left the log before they could be applied.
+LAYOUT = 2  # goes up when these tables, or what stands in them, change: then every file is made anew
+# ``seen`` has ids with the subjects that they came on. ``lacking`` says, one row for each time, which events had left the log before they could
+# be applied.
 TABLES = """
-CREATE TABLE IF NOT EXISTS applied (stream TEXT PRIMARY KEY, sequence INTEGER NOT NULL, origin TEXT NOT NULL, version INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS seen (id TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS parked (sequence INTEGER PRIMARY KEY, subject TEXT NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS lacking (why TEXT NOT NULL);
+CREATE TABLE applied (stream TEXT PRIMARY KEY, sequence INTEGER NOT NULL, origin TEXT NOT NULL, version INTEGER NOT NULL);
+CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE parked (sequence INTEGER PRIMARY KEY, subject TEXT NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL, body BLOB NOT NULL);
+CREATE TABLE lacking (why TEXT NOT NULL);
 """
+_SCHEMAS = 1000  # versions that a service's own tables may have in one layout
 _OWN = ("applied", "seen", "parked", "lacking")
 _OF_THE_MACHINE = (
     sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY,
@@ -23,8 +28,28 @@ _OF_THE_MACHINE = (
 )  # fmt: skip
 
 
+def version_of(schema: int) -> int:
+    """The version of a file: that of these tables, and that of the ``schema`` of the service's own."""
+    return LAYOUT * _SCHEMAS + schema
+
+
+def seen_key(event_id: str, subject: str) -> str:
+    """What ``seen`` has of an event. With the subject: or whoever may write anywhere could use another's id first, and that event would make no
+    rows.
+    """
+    return f"{event_id} {subject}"
+
+
+def seen(db: sqlite3.Connection, keys: Iterable[str]) -> set[str]:
+    """Those of ``keys`` that are there; some thousand at a time."""
+    given = tuple(keys)  # as parameters: in JSON, SQLite ends a text at a NUL, which an id from outside may have
+    marks = ",".join("?" * len(given))
+    return {key for (key,) in db.execute(f"SELECT id FROM seen WHERE id IN ({marks})", given)}  # noqa: S608
+
+
 class Stood(msgspec.Struct, frozen=True, kw_only=True):
-    """What a projection's file says of itself: everything up to ``sequence`` of the log ``origin`` is in it, by the code of ``version``.
+    """What a projection's file says of itself: everything up to ``sequence`` of the log ``origin`` is in it, by the code of ``version``
+    (see ``version_of``).
 
     ``lacks`` is what the log had lost by then; empty when nothing.
     """
@@ -51,7 +76,7 @@ def stood_in(path: Path) -> Stood | None:
     if not path.exists():
         return None
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        with contextlib.closing(sqlite3.connect(uri(path, "mode=ro"), uri=True)) as db:
             return stood(db)
     except sqlite3.OperationalError:  # which says nothing about what is in it
         raise
@@ -59,12 +84,18 @@ def stood_in(path: Path) -> Stood | None:
         return None
 
 
+def uri(path: Path, query: str) -> str:
+    """What SQLite is to open, and how: ``mode=ro``."""
+    return f"file:{quote(str(path))}?{query}"
+
+
 def opened(path: Path, *, read_only: bool = False) -> Database:
     """A connection for any thread. Raises ``sqlite3.Error``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # autocommit; transactions are opened by atomic()
-    uri = f"file:{path}?mode={'ro' if read_only else 'rwc'}"
-    conn = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None, timeout=10.0)
+    place = uri(path, f"mode={'ro' if read_only else 'rwc'}")
+    conn = sqlite3.connect(place, uri=True, check_same_thread=False, isolation_level=None, timeout=10.0)
+    conn.execute("PRAGMA trusted_schema = OFF")  # the file may have been a snapshot, which somebody else made
     if not read_only:
         conn.execute("PRAGMA journal_mode = WAL")
         # WAL survives a killed process as it is; what a power cut takes is in the log, and read again from there.

@@ -17,6 +17,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from benchwire.web.errors import Problem
+from benchwire.web.room import HOLDS
 from benchwire.web.scopes import needed
 from benchwire.web.tokens import Scope
 
@@ -65,15 +66,22 @@ def described(
     answers: Any = None,
     sends: str = JSON,
     refuses: tuple[int, ...] = (),
+    holds_bytes: int | None = None,
 ) -> dict[str, Any]:
     """For the ``opt`` of a handler.
 
     ``scope``: what a token needs, where it is not ``read`` of a GET and ``write`` of the rest. ``example``: of the JSON body.
     ``bodies``: by media type, of a handler that reads its request itself. ``answers``: the type of a success, where the handler's own
     signature does not say it, sent as the media type ``sends``. ``refuses``: statuses beyond 400, 401, 403, 404, 413, 429 and 503.
+    ``holds_bytes``: how much of a body is in memory at a time, where that is not the limit of all bodies.
     """
     said = Description(example=example, bodies=bodies or {}, answers=answers, sends=sends, refuses=refuses)
-    return {_OPT: said} if scope is None else {_OPT: said, "scope": scope}
+    opt: dict[str, Any] = {_OPT: said}
+    if scope is not None:
+        opt["scope"] = scope
+    if holds_bytes is not None:
+        opt[HOLDS] = holds_bytes
+    return opt
 
 
 def document(app: Litestar, open_paths: Collection[str] = ()) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from nats.errors import Error as NatsError
 from benchwire.events.event import IllegalToken
 from benchwire.events.log import Contended, EventTooLarge, HistoryGone, LogUnavailable
 from benchwire.events.projection import ProjectionBehind, ProjectionDamaged
+from benchwire.web.room import NoRoomForBody
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ DEFAULTS: dict[type[Exception], int] = {
     LogUnavailable: 503,
     ProjectionBehind: 503,
     ProjectionDamaged: 503,
+    NoRoomForBody: 503,
     NatsError: 503,
 }
 _SAID_OTHERWISE: dict[type[Exception], str] = {

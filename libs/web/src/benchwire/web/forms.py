@@ -29,6 +29,7 @@ MAX_FIELD_BYTES = 64 << 10
 _MAX_HEADER_BYTES = 32 << 10  # a file's name of 4096 characters has up to 16 KiB
 _MAX_SEGMENTS = 128
 _WRITE_BYTES = 1 << 20
+HELD_BYTES = 2 * _WRITE_BYTES  # of a form's files: what is gathered, and what is being written
 
 
 class BadForm(ValueError):

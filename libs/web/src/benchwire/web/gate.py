@@ -164,12 +164,30 @@ class Gate:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(self.look_every_s)
-            try:
-                self._next_second()
-                for visit in list(self._visits.values()):
+            self._next_second()
+            self._free_memory()
+            for visit in list(self._visits.values()):
+                try:
                     self._look_at(visit)
-            except Exception:
-                log.exception("connections could not be looked at")
+                except Exception:
+                    log.exception("a connection could not be looked at")
+
+    def _free_memory(self) -> None:
+        """Cuts off who has most waiting, of the address that has most, while all together have more than is kept for them."""
+        most = self.settings.unread_limit_bytes
+        excess = self.waiting_bytes - most
+        if not most or excess <= 0:
+            return
+        waiting = {visit: transport.get_write_buffer_size() for transport, visit in self._visits.items()}
+        of_peers = Counter[Peer]()
+        for visit, size in waiting.items():
+            of_peers[visit.peer] += size
+        for visit in sorted(waiting, key=lambda one: (of_peers[one.peer], waiting[one]), reverse=True):
+            if excess <= 0:
+                return
+            excess -= waiting[visit]
+            self.count("unread")
+            visit.served_by.cut_off()
 
     def _look_at(self, visit: Visit) -> None:
         slow = visit.takes_too_slowly(
@@ -189,8 +207,8 @@ class Gate:
         for peer in self._peers.values():
             peer.messages = 0
         held, self._held = self._held, []
-        for go_on in held:
-            go_on()
+        for go_on in held:  # each by itself: one that fails leaves the others
+            asyncio.get_running_loop().call_soon(go_on)
 
 
 def _acknowledged_bytes(transport: asyncio.Transport) -> int | None:

@@ -41,6 +41,7 @@ class Inlet(HttpToolsProtocol):
         self._other_bytes = 0
         self._chunk_bytes = 0
         self._body_bytes = 0
+        self._body_bytes_before = 0  # when the time of this state began
         self._unread_bytes = 0
         self._passed_s = 0.0  # in this state
         self.url = b""
@@ -91,8 +92,10 @@ class Inlet(HttpToolsProtocol):
                 self.transport.close()
         elif self.flow.read_paused:  # it is us who do not read
             self._passed_s -= passed_s
-        elif self._passed_s > limits.slow_for_s + self._body_bytes / limits.slowest_bytes_per_s:
-            self._refuse(Refused(*_SLOW_BODY))
+        elif self._passed_s > limits.slow_for_s:
+            if self._body_bytes - self._body_bytes_before < self._passed_s * limits.slowest_bytes_per_s:
+                self._refuse(Refused(*_SLOW_BODY))
+            self._passed_s, self._body_bytes_before = 0.0, self._body_bytes
 
     def _end_slow_head(self) -> None:
         if self._has_begun:
@@ -174,7 +177,7 @@ class Inlet(HttpToolsProtocol):
         """The head is there; the call begins."""
         self._check_head()
         self._is_in_head = False
-        self._head_bytes = self._other_bytes = self._body_bytes = 0
+        self._head_bytes = self._other_bytes = self._body_bytes = self._body_bytes_before = 0
         self._passed_s = 0.0
         self._is_offer = self.parser.should_upgrade() and not self._should_upgrade()
         if not self._is_offer:

@@ -11,6 +11,7 @@ from benchwire.web.rate import limit
 from benchwire.web.tokens import FILE_NAME
 
 BODY_LIMIT_BYTES = 8 << 20
+BODIES_LIMIT_BYTES = 512 << 20
 
 
 class WebSettings(NatsSettings, frozen=True, kw_only=True):
@@ -26,6 +27,7 @@ class WebSettings(NatsSettings, frozen=True, kw_only=True):
     tokens_file: Path | None = None
     cors_origins: tuple[str, ...] = DEFAULT_ORIGINS
     body_limit_bytes: int = BODY_LIMIT_BYTES
+    bodies_limit_bytes: Annotated[int, Meta(ge=0)] = BODIES_LIMIT_BYTES
     rate_limit: str = ""
     served_as: tuple[str, ...] = ()
     connections: Annotated[int, Meta(ge=0)] = 4096
@@ -35,6 +37,7 @@ class WebSettings(NatsSettings, frozen=True, kw_only=True):
     head_within_s: Annotated[float, Meta(gt=0)] = 20.0
     slow_for_s: Annotated[float, Meta(gt=0)] = 60.0
     slowest_bytes_per_s: Annotated[int, Meta(ge=1)] = 500
+    unread_limit_bytes: Annotated[int, Meta(ge=0)] = 512 << 20
     socket_messages_per_s: Annotated[int, Meta(ge=0)] = 2000
     wrong_tokens_per_minute: Annotated[int, Meta(ge=0)] = 60
 

@@ -32,5 +32,6 @@ def made(store: Store, live: Live, search: Indexer, settings: Settings, callers:
         },
         origins=settings.origins,
         body_limit_bytes=settings.body_limit_bytes,
+        bodies_limit_bytes=settings.bodies_limit_bytes,
         rate_limit=settings.rate_limit,
     )

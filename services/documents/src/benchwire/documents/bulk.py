@@ -30,7 +30,7 @@ from benchwire.web.forms import in_words
 log = logging.getLogger(__name__)
 
 MAX_LINE_BYTES = 16 << 20
-_HELD_BYTES = 2 * MAX_LINE_BYTES
+HELD_BYTES = 2 * MAX_LINE_BYTES
 _AT_ONCE = 48
 _BLOCK_BYTES = 1 << 16
 _table = {**DEFAULTS, **STATUS}
@@ -88,7 +88,7 @@ async def _taken(body: AsyncIterable[bytes], store: Store) -> Results:
     try:
         async for line in _lines(body):
             number += 1
-            while under_way and (len(under_way) >= _AT_ONCE or held + len(line) > _HELD_BYTES):
+            while under_way and (len(under_way) >= _AT_ONCE or held + len(line) > HELD_BYTES):
                 held -= under_way[0][1]
                 await results.add(await under_way[0][0])
                 under_way.popleft()

@@ -53,8 +53,10 @@ class Captures:
                 tasks.create_task(self._end_left(recording, one))
             tasks.create_task(self._heeding_stops(after))
             asked = queue.deliveries(
-                self._bus, queue_of(CaptureRequested, host=self._host),
-                filter_of(CaptureRequested, host=self._host), batch=10,
+                self._bus,
+                queue_of(CaptureRequested, host=self._host),
+                filter_of(CaptureRequested, host=self._host),
+                batch=10,
             )
             async with aclosing(asked) as deliveries:
                 async for delivery in deliveries:

@@ -20,6 +20,7 @@ from benchwire.flash_agent.tools.worker_protocol import AnyOrder
 
 IMAGE_DEADLINE_S = 60.0
 MAX_FLASH_BYTES = 128 << 20  # of a board of which nobody knows the size
+MAX_READ_BYTES = 16 << 20  # of them, when a record for each few has to be read
 MAX_FILE_BYTES = 64 << 20  # of a file that holds more than the bytes for the flash: addresses, symbols
 _CONTAINERS = {".elf", ".axf", ".out", ".hex", ".ihex", ".uf2"}
 
@@ -112,10 +113,11 @@ def _pieces(
 
 
 def _of_file(content: bytes, form: ImageFormat, address: int, profile: Profile | None) -> list[Piece]:
+    flash_bytes = MAX_READ_BYTES if profile is None else profile.flash.size_bytes
     match None if profile is None else profile.driver:
         case Uf2() as driver if form == "uf2":
             return uf2_files.pieces_of(content, driver.family)
         case Uf2() | Pyocd():
-            return formats.pieces_of(content, form, address=address, machine="EM_ARM")
-    found = formats.pieces_of(content, form, address=address, machine=None)
+            return formats.pieces_of(content, form, address=address, machine="EM_ARM", flash_bytes=flash_bytes)
+    found = formats.pieces_of(content, form, address=address, machine=None, flash_bytes=flash_bytes)
     return in_sectors(found, images.ESP_SECTOR_BYTES) if form == "hex" else found

@@ -78,6 +78,7 @@ def app(lab: Lab, feeds: Feeds, reports: Reports, settings: Settings, callers: C
         },
         origins=settings.cors_origins,
         body_limit_bytes=settings.body_limit_bytes,
+        bodies_limit_bytes=settings.bodies_limit_bytes,
         rate_limit=settings.rate_limit,
         open_paths=OPEN,
     )

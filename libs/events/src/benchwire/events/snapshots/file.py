@@ -1,6 +1,7 @@
 """A projection's file to compressed bytes and back, a piece at a time. All of this runs in threads; a file may be gigabytes."""
 
 import contextlib
+import os
 import shutil
 import sqlite3
 import threading
@@ -8,12 +9,13 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchwire.events.rows import Stood, removed, stood
+from benchwire.events.rows import Stood, removed, stood, uri
 from benchwire.events.snapshots.shelf import PIECE_BYTES, Broken
 
 _READ_BYTES = 1 << 20
 _WRITE_BYTES = 4 << 20
 _PAGES = 4096  # that are copied before somebody asks whether to go on
+_STEPS = 100_000  # of SQLite's machine that check a copy, the same
 _GZIP = 31  # zlib's number for gzip's format: what was taken out of the bucket by hand can be unpacked with any tool
 _QUICK = 1  # rows compress to a fifth at any level, and this one keeps a disk busy
 
@@ -39,23 +41,26 @@ def swept(path: Path) -> None:
 
 
 def copied(source: Path, target: Path, ending: threading.Event) -> Stood:
-    """Copies the rows as of one moment, while others read and write. Raises ``Interrupted`` once ``ending`` is set, and ``sqlite3.Error``.
+    """Copies the rows as of one moment, while others read and write.
+
+    Raises ``Interrupted`` once ``ending`` is set, ``OSError`` when the disk has no room, and ``sqlite3.Error``.
 
     The source is in WAL mode: whoever writes there is not held up, and the copy holds what was committed when it began.
     """
     removed(target)
+    _check_room(target, source.stat().st_size)
 
     def go_on(_status: int, _left: int, _total: int) -> None:
         if ending.is_set():
             raise Interrupted
 
-    with contextlib.closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, isolation_level=None)) as rows:
+    with contextlib.closing(sqlite3.connect(uri(source, "mode=ro"), uri=True, isolation_level=None)) as rows:
         rows.execute("BEGIN")
         told = _told(rows)  # the first read: from here on this connection sees one state
         with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy:
             copy.execute("PRAGMA synchronous = OFF")
             rows.backup(copy, pages=_PAGES, progress=go_on)
-    found = _checked(target)
+    found = _checked(target, ending)
     if found != told:
         raise sqlite3.DatabaseError(f"the copy stands at {found.sequence}, and the rows stood at {told.sequence}")
     return told
@@ -68,8 +73,16 @@ def _told(db: sqlite3.Connection) -> Stood:
     return told
 
 
-def _checked(path: Path) -> Stood:
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as db:
+def _check_room(path: Path, file_bytes: int) -> None:
+    # Rather no copy than a disk so full that the rows themselves cannot be written.
+    if shutil.disk_usage(path.parent).free < file_bytes:
+        raise OSError(f"it needs {file_bytes} bytes, and the disk has no room for them")
+
+
+def _checked(path: Path, ending: threading.Event | None = None) -> Stood:
+    with contextlib.closing(sqlite3.connect(uri(path, "mode=ro&immutable=1"), uri=True)) as db:
+        if ending is not None:
+            db.set_progress_handler(ending.is_set, _STEPS)
         problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if problem != "ok":
             raise sqlite3.DatabaseError(problem)
@@ -97,8 +110,7 @@ class Unpacking:
     def __init__(self, path: Path, file_bytes: int) -> None:
         removed(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if shutil.disk_usage(path.parent).free < file_bytes:
-            raise OSError(f"it needs {file_bytes} bytes, and the disk has no room for them")
+        _check_room(path, file_bytes)
         self._path = path
         self._left = file_bytes
         self._unpacking = zlib.decompressobj(wbits=_GZIP)
@@ -118,13 +130,14 @@ class Unpacking:
             piece = self._unpacking.unconsumed_tail
 
     def done(self) -> Stood:
-        """Closes the file, and says what is in it. Raises ``Broken`` when that is not all, or no projection."""
+        """Closes the file, and says what is in it. Raises ``Broken`` when that is not all, or damaged, or no projection."""
+        self._file.flush()
+        os.fsync(self._file.fileno())  # it takes the place of rows
         self._file.close()
         if not self._unpacking.eof or self._left:
             raise Broken("it ends too early")
         try:
-            with contextlib.closing(sqlite3.connect(f"file:{self._path}?mode=ro&immutable=1", uri=True)) as db:
-                return _told(db)
+            return _checked(self._path)  # or it would be found damaged at the next start, and fetched again, for ever
         except sqlite3.Error as error:
             raise Broken(f"it holds no rows: {error}") from error
 

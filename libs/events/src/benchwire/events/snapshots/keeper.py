@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
@@ -123,7 +124,8 @@ class Keeper:
             into = msgspec.structs.replace(
                 into, origin=told.origin, sequence=told.sequence, file_bytes=file_bytes, lacks=told.lacks
             )
-            made = await self._shelf.put(into, _off_the_loop(packed(self._copy)))
+            async with aclosing(_off_the_loop(packed(self._copy))) as pieces:
+                made = await self._shelf.put(into, pieces)
         finally:
             await cancels.to_the_end(asyncio.to_thread(removed, self._copy))
         self.newest = made.sequence
@@ -138,15 +140,18 @@ class Keeper:
 
 async def _to_the_end(call: Callable[[], T], ending: threading.Event) -> T:
     """``call`` in a thread; a cancel tells it to end, and waits for that, because the file is its own until then."""
-    work = asyncio.ensure_future(asyncio.to_thread(call))
+    work = asyncio.create_task(asyncio.to_thread(call))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         ending.set()
-        await asyncio.wait([work])
-        if not work.cancelled():
-            work.exception()
+        await cancels.to_the_end(_over(work))  # whoever cancels once may do so again
         raise
+
+
+async def _over(work: asyncio.Task[T]) -> None:
+    await asyncio.wait([work])
+    work.exception()  # looked at, or the event loop would complain of it
 
 
 async def _off_the_loop(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:

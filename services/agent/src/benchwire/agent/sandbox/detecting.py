@@ -60,7 +60,9 @@ async def _problem(sandbox: Sandbox) -> str | None:
         return "bubblewrap is not installed (package bubblewrap)"
     try:
         finished = await _tried(sandbox)
-        for _ in range(OTHER_IDS):  # a runner that was killed leaves processes, which count for the id until they are reaped
+        for _ in range(
+            OTHER_IDS
+        ):  # a runner that was killed leaves processes, which count for the id until they are reaped
             if _FORK not in finished.stderr:
                 break
             finished = await _tried(sandbox)

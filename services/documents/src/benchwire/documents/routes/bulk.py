@@ -21,6 +21,7 @@ from benchwire.web.described import Body, described
         bodies={"application/x-ndjson": Body({"type": "string"}, wire.EXAMPLE_LINES)},
         answers={"type": "string"},
         sends="application/x-ndjson",
+        holds_bytes=bulk.HELD_BYTES,
     ),
 )
 async def create_documents(request: HttpRequest, store: NamedDependency[Store]) -> Response[Any]:

@@ -12,7 +12,7 @@ from benchwire.documents.queries import Found
 from benchwire.documents.search.indexer import Indexer
 from benchwire.documents.store import Store
 from benchwire.web.described import Body, described
-from benchwire.web.forms import OVERHEAD_BYTES
+from benchwire.web.forms import HELD_BYTES, OVERHEAD_BYTES
 from benchwire.web.tokens import Scope
 
 MAX_LIMIT = 1000
@@ -21,7 +21,9 @@ MAX_LIMIT = 1000
 @post(
     "/documents",
     request_max_body_size=None,
-    opt=described(bodies={"multipart/form-data": Body(wire.FORM, wire.EXAMPLE_FORM)}, refuses=(409, 507)),
+    opt=described(
+        bodies={"multipart/form-data": Body(wire.FORM, wire.EXAMPLE_FORM)}, refuses=(409, 507), holds_bytes=HELD_BYTES
+    ),
 )
 async def create_document(request: HttpRequest, store: NamedDependency[Store]) -> Response[wire.Document]:
     """Takes a form with ``file``, ``tags`` (comma separated) and ``metadata`` (a JSON object of strings).

@@ -31,11 +31,13 @@ def format_of(content: bytes) -> ImageFormat:
     return "hex" if is_record and len(line) == 11 + 2 * int(line[1:3], 16) else "bin"
 
 
-def pieces_of(content: bytes, form: ImageFormat, *, address: int, machine: str | None) -> list[Piece]:
+def pieces_of(
+    content: bytes, form: ImageFormat, *, address: int, machine: str | None, flash_bytes: int
+) -> list[Piece]:  # fmt: skip
     """The bytes of ``content``, in order of their addresses; ``address`` is where a plain binary begins.
 
-    ``machine`` is what an ELF must be made for, in the ELF standard's spelling (``EM_ARM``); None when the board takes none. Raises
-    ``ImageRefused``.
+    ``machine`` is what an ELF must be made for, in the ELF standard's spelling (``EM_ARM``); None when the board takes none. What is costly to
+    read is not read when it holds more than ``flash_bytes``. Raises ``ImageRefused``.
     """
     if not content:
         raise ImageRefused("the image is empty")
@@ -43,7 +45,7 @@ def pieces_of(content: bytes, form: ImageFormat, *, address: int, machine: str |
         case "bin":
             return [Piece(address, content)]
         case "hex":
-            return intel_hex.pieces_of(content)
+            return intel_hex.pieces_of(content, flash_bytes)
         case "elf":
             return _elf(content, machine)
         case "uf2":

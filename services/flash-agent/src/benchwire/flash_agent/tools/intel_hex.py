@@ -1,79 +1,82 @@
-"""Intel HEX: lines of hexadecimal records that say where their bytes belong.
-
-Read here, and not by the library of that name, which keeps a Python object for each byte: a file of 64 MiB, as anybody may send, would take
-gigabytes. The format: https://developer.arm.com/documentation/ka003292.
-"""
+"""Intel HEX, read by the library of that name within bounds: it keeps Python objects for each byte, and looks at each line."""
 
 import io
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from intelhex import HexReaderError, IntelHex  # type: ignore[import-untyped]
 
 from benchwire.flash_agent.errors import ImageRefused
 from benchwire.flash_agent.tools.pieces import Piece
 
 MAX_PLACES = 65_536  # that bytes lie at, with nothing between them
-MAX_LINE_BYTES = 600  # a record has 521 characters at most
-_DATA, _END, _SEGMENT, _START_SEGMENT, _LINEAR, _START_LINEAR = range(6)
-_LENGTHS = {_END: 0, _SEGMENT: 2, _START_SEGMENT: 4, _LINEAR: 2, _START_LINEAR: 4}
+_LINES_AT_ONCE = 256
+_MAX_LINE_BYTES = 600  # a record has 521 characters at most
+_RECORD_CHARS = 11  # beside its data
+_START_BYTES = 4  # of a record that says where the program begins
+# The upper half of the addresses behind it. The library takes these records in no other spelling.
+_EXTENDED = (b":02000002", b":02000004")
+_LAST_RECORD = re.compile(rb"^:00[0-9A-Fa-f]{4}01.*", re.MULTILINE)
 
 
-def pieces_of(content: bytes) -> list[Piece]:
-    """The bytes of a file, those that touch as one, in order of their addresses. Raises ``ImageRefused``."""
-    runs: list[tuple[int, bytearray]] = []
-    base, end = 0, -1
-    for number, line in enumerate(io.BytesIO(content), 1):
-        if not (record := line.strip()):
-            continue
-        kind, offset, data = _record(record, number)
-        match kind:
-            case 0:
-                if base + offset != end or not runs:
-                    runs.append((base + offset, bytearray()))
-                    if len(runs) > MAX_PLACES:
-                        raise ImageRefused(
-                            f"the Intel HEX file has bytes for more than {MAX_PLACES} places apart from each other"
-                        )
-                runs[-1][1].extend(data)
-                end = base + offset + len(data)
-            case 1:
-                break
-            case 2:
-                base = int.from_bytes(data, "big") * 16
-            case 4:
-                base = int.from_bytes(data, "big") << 16
-    return _joined(runs)
+def pieces_of(content: bytes, most_bytes: int) -> list[Piece]:
+    """The bytes of a file, those that touch as one, in order of their addresses.
+
+    A file that must hold more than ``most_bytes`` is not read at all. Raises ``ImageRefused``.
+    """
+    last = _LAST_RECORD.search(content)
+    content = content if last is None else content[: last.end()]
+    _bounded(content, most_bytes)
+    found: list[Piece] = []
+    for text, line in _lots(content):
+        found += _read(text, line)
+        if len(found) > MAX_PLACES:
+            raise ImageRefused(f"the Intel HEX file has bytes for more than {MAX_PLACES} places apart from each other")
+    return _joined(found)
 
 
-def _record(record: bytes, number: int) -> tuple[int, int, bytes]:
-    """What a record is, the address in it, and its data."""
-    if not record.isascii():
-        raise ImageRefused(f"this is no Intel HEX file: line {number} has a byte that is not a character of one")
+def _bounded(content: bytes, most_bytes: int) -> None:
+    """Not more in it than fits, by its length, and no more lines than that needs, each byte in a record of its own at another address."""
+    lines, records = content.count(b"\n"), content.count(b":")
+    in_records = (len(content) - lines - content.count(b"\r") - _RECORD_CHARS * records) // 2
+    of_addresses = 2 * sum(content.count(begin) for begin in _EXTENDED)
+    if in_records - of_addresses - _START_BYTES > most_bytes or max(records, lines // 2) > 2 * most_bytes + 2:
+        raise ImageRefused(f"the Intel HEX file has more in it than fits into {most_bytes} bytes of flash")
+
+
+def _lots(content: bytes) -> Iterator[tuple[str, int]]:
+    """The file in parts that can be read one by one, each with the number of lines before its first."""
+    file = io.BytesIO(content)
+    extended, before = b"", 0
+    while lot := list(islice(iter(lambda: file.readline(_MAX_LINE_BYTES), b""), _LINES_AT_ONCE)):
+        try:
+            yield (extended + b"".join(lot)).decode("ascii"), before - bool(extended)
+        except UnicodeDecodeError as error:
+            raise ImageRefused("this is no Intel HEX file: it has a byte that is not a character of one") from error
+        extended = next((line for line in reversed(lot) if line.startswith(_EXTENDED)), extended)
+        before += len(lot)
+
+
+def _read(text: str, before: int) -> list[Piece]:
     try:
-        raw = bytes.fromhex(record[1:].decode()) if record[:1] == b":" and len(record) <= MAX_LINE_BYTES else b""
-    except ValueError:
-        raw = b""
-    if len(raw) < 5 or len(raw) != raw[0] + 5:
-        raise _damaged(number, "is no record")
-    if sum(raw) & 0xFF:
-        raise _damaged(number, "has a checksum that does not fit it")
-    kind, data = raw[3], raw[4:-1]
-    if kind > _START_LINEAR or _LENGTHS.get(kind, len(data)) != len(data):
-        raise _damaged(number, f"is a record of type {kind} with {len(data)} bytes, which there is not")
-    return kind, raw[1] << 8 | raw[2], data
+        file = IntelHex(io.StringIO(text))
+    except HexReaderError as error:
+        error.line += before
+        raise ImageRefused(f"the Intel HEX file is damaged: {error}") from error
+    return [Piece(start, file.tobinstr(start, stop - 1)) for start, stop in file.segments()]
 
 
-def _joined(runs: list[tuple[int, bytearray]]) -> list[Piece]:
+def _joined(found: list[Piece]) -> list[Piece]:
     joined: list[tuple[int, bytearray]] = []
-    for address, data in sorted((run for run in runs if run[1]), key=lambda run: run[0]):
+    for piece in sorted(found):
         behind = joined[-1][0] + len(joined[-1][1]) if joined else -1
-        if address < behind:
-            raise ImageRefused(f"the Intel HEX file is damaged: it has bytes for {address:#x} twice")
-        if address == behind:
-            joined[-1][1].extend(data)
+        if piece.address < behind:
+            raise ImageRefused(f"the Intel HEX file is damaged: it has bytes for {piece.address:#x} twice")
+        if piece.address == behind:
+            joined[-1][1].extend(piece.data)
         else:
-            joined.append((address, data))
+            joined.append((piece.address, bytearray(piece.data)))
     if not joined:
         raise ImageRefused("the Intel HEX file holds no data")
     return [Piece(address, bytes(data)) for address, data in joined]
-
-
-def _damaged(number: int, what: str) -> ImageRefused:
-    return ImageRefused(f"the Intel HEX file is damaged: line {number} {what}")

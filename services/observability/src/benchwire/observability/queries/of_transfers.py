@@ -1,17 +1,18 @@
 """What has to be known of a session before its events are copied somewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-import msgspec
 from sqlite_utils import Database
 
+from benchwire.events.catalog import subject_of
+from benchwire.events.event import Event
+from benchwire.events.rows import seen, seen_key
 
-def applied_ids(db: Database, ids: Sequence[str]) -> set[str]:
-    """Those of these event ids that were applied before, whenever that was. At most some hundred at a time."""
-    # What was seen is an id and the subject that it came on, with a space between.
-    behind = "SELECT 1 FROM seen WHERE seen.id > given.value || ' ' AND seen.id < given.value || '!'"
-    query = f"SELECT given.value FROM json_each(?) AS given WHERE EXISTS ({behind})"  # noqa: S608
-    return {row[0] for row in db.conn.execute(query, (msgspec.json.encode(list(ids)).decode(),))}
+
+def applied_ids(db: Database, events: Iterable[tuple[str, Event]]) -> set[str]:
+    """The ids of those of these events that were applied before, whenever that was."""
+    keys = {seen_key(event_id, subject_of(event)): event_id for event_id, event in events}
+    return {keys[key] for key in seen(db.conn, keys)}
 
 
 def last_event(db: Database, session_id: str) -> int | None:

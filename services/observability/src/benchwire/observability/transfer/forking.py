@@ -61,10 +61,10 @@ async def fork(lab: Lab, source: Changed, asked: Fork) -> tuple[Session, int]:
         await agents.check_startable(lab, plan.requested.agent_name)
     if there is None:
         await _start(lab, plan)
-    elif not await _has(lab, plan.first_id):
+    elif not await _has(lab, plan.first_id, plan.started):
         raise errors.SessionExists(session_id)
     copied, sequence = await _copy(lab, plan)
-    if plan.requested is not None and not await _has(lab, plan.id_of("request")):
+    if plan.requested is not None and not await _has(lab, plan.id_of("request"), plan.requested):
         sequence = await lab.log.append(plan.requested, event_id=plan.id_of("request"), deadline_s=WRITE_DEADLINE_S)
     await lab.shown(sequence)
     made = await lab.read(lambda db: queries.session(db, session_id))
@@ -151,7 +151,7 @@ async def _start(lab: Lab, plan: Plan) -> None:
         await lab.shown(made.sequence)
     except errors.SessionExists:
         await lab.shown(await lab.log.last_sequence(aggregate_of(SessionStarted, session_id=session_id)))
-        if not await _has(lab, plan.first_id):  # or the same call is made twice at once: both do the same
+        if not await _has(lab, plan.first_id, plan.started):  # or the same call is made twice at once: both do the same
             raise
 
 
@@ -173,8 +173,7 @@ async def _copy(lab: Lab, plan: Plan) -> tuple[int, int]:
 
 
 async def _write(lab: Lab, waiting: list[tuple[str, Event]]) -> int:
-    ids = [event_id for event_id, _ in waiting]
-    there = await lab.read(lambda db: queries.applied_ids(db, ids))
+    there = await lab.read(lambda db: queries.applied_ids(db, waiting))
     sequence = 0
     for event_id, event in waiting:
         if event_id not in there:
@@ -182,5 +181,5 @@ async def _write(lab: Lab, waiting: list[tuple[str, Event]]) -> int:
     return sequence
 
 
-async def _has(lab: Lab, event_id: str) -> bool:
-    return bool(await lab.read(lambda db: queries.applied_ids(db, [event_id])))
+async def _has(lab: Lab, event_id: str, event: Event) -> bool:
+    return bool(await lab.read(lambda db: queries.applied_ids(db, [(event_id, event)])))

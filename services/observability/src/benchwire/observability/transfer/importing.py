@@ -159,9 +159,8 @@ class Import:
         if section.refused or not waiting:
             self.tally.rejected += len(waiting)
             return
-        ids = [one.id for one in waiting]
-        there = await self._lab.read(lambda db: queries.applied_ids(db, ids))
-        if section.is_there and not section.is_known and ids[0] not in there:
+        there = await self._lab.read(lambda db: queries.applied_ids(db, [(one.id, one.event) for one in waiting]))
+        if section.is_there and not section.is_known and waiting[0].id not in there:
             section.refused = self.tally.is_conflict = True
             self.tally.rejected += len(waiting) - 1
             raise Unusable(
@@ -216,8 +215,8 @@ class Import:
 
     async def _close(self, section: _Section, life: Session) -> None:
         event_id = copies.copy_id(section.session_id, section.tombstone, "closed", section.last_id)
-        if await self._lab.read(lambda db: queries.applied_ids(db, [event_id])):
-            return
         at = datetime.fromisoformat(life.modified_at)
         stopped = SessionStopped(timestamp=at, session_id=section.session_id, reason=_CLOSED)
+        if await self._lab.read(lambda db: queries.applied_ids(db, [(event_id, stopped)])):
+            return
         self.tally.sequence = await self._lab.log.append(stopped, event_id=event_id, deadline_s=WRITE_DEADLINE_S)
