@@ -173,5 +173,5 @@ def test_what_is_written_is_taken_by_the_real_server(tmp_path: Path) -> None:
     )
     for name in hosts:
         argv = [nats_server.binary(), "-t", "--config", str(tmp_path / "hosts" / name / "nats-server.conf")]
-        tried = subprocess.run(argv, capture_output=True, text=True, check=False)
+        tried = subprocess.run(child.dying_with_owner(argv), capture_output=True, text=True, check=False)
         assert tried.returncode == 0, tried.stderr

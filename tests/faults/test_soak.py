@@ -206,9 +206,8 @@ class Soak:
 async def soaked(directory: Path, jobs: int, seed: int) -> str:
     """How it went, in a line."""
     settings = Settings(data=directory, host=HOST, observability_port=0, documents_port=0, nats_port=0)
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "BENCHWIRE_"))
-    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "BENCHWIRE_"))}
+    environment = inherited | {"BENCHWIRE_ACK_WAIT_S": "3"}  # how long a queue waits for who was killed
     async with running(settings, environment=environment) as lab:
         bench = Bench(lab.site.run_dir, directory)
         async with (

@@ -57,7 +57,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=seed, help="what happens follows from it (BENCHWIRE_SEED)")
     faults = int(os.environ.get("BENCHWIRE_FAULTS", "200"))
     parser.add_argument("--faults", type=int, default=faults, help="how many (BENCHWIRE_FAULTS)")
-    parser.add_argument("--hold", type=float, default=10.0, help="seconds that a fault lasts at most")
+    parser.add_argument(
+        "--hold", type=float, default=5.0, help="seconds that a fault lasts at most; a stop lasts twice as long"
+    )
     parser.add_argument("--pace", type=float, default=1.0, help="stretches the pauses of the load")
     parser.add_argument("--only", action="append", choices=list(TARGETS), help="this kind of fault; repeatable")
     parser.add_argument("--report", type=Path, default=_HERE / ".data", help="the folder for the report")

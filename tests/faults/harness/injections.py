@@ -9,7 +9,9 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from .lab import Lab
+from benchwire.events.testing.eventually import eventually
+
+from .lab import PATIENCE_S, Lab
 from .load import cutting
 from .plan import Fault, Kind
 
@@ -20,7 +22,10 @@ _CLOCK_JUMP_S = 3600.0
 
 
 async def done(lab: Lab, fault: Fault) -> str:
-    """Does it, and returns what exactly was done when it has been taken back; the part may not be well yet."""
+    """Does it, and returns what exactly was done when it has been taken back; the part may not be well yet.
+
+    Raises ``AssertionError`` when the part has no process to do it to, or when nobody notices that it was killed.
+    """
     return await _KINDS[fault.kind](lab, fault)
 
 
@@ -96,8 +101,8 @@ def _damage_page(file: Path, chance: random.Random) -> str:
 def _without_wal(file: Path) -> None:
     """Everything that is committed goes into the file itself; what lay in the write-ahead log too would hide the damage."""
     with contextlib.closing(sqlite3.connect(file, timeout=0.1)) as db:
-        _, in_log, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    if in_log == moved:
+        busy, in_log, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    if not busy and in_log == moved:
         os.truncate(file.with_name(file.name + "-wal"), 0)
 
 
@@ -152,15 +157,12 @@ async def _calls_cut(lab: Lab, fault: Fault) -> str:
 
 async def _there(lab: Lab, part: str) -> int:
     """The pid of a part, once it has a process."""
-    while (pid := lab.pid(part)) is None:  # noqa: ASYNC110 - the keeper tells nobody
-        await asyncio.sleep(0.02)
-    return pid
+    return int(await eventually(lambda: lab.pid(part) or 0, within_s=PATIENCE_S, what=f"{part} has a process"))
 
 
 async def _gone(lab: Lab, part: str, pid: int) -> None:
     """Until somebody has noticed that the process is gone, which makes room for the next."""
-    while lab.pid(part) == pid:  # noqa: ASYNC110 - the keeper tells nobody
-        await asyncio.sleep(0.02)
+    await eventually(lambda: lab.pid(part) != pid, within_s=PATIENCE_S, what=f"somebody notices that {part} is dead")
 
 
 _KINDS: dict[Kind, Callable[[Lab, Fault], Awaitable[str]]] = {

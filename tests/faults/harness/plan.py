@@ -44,7 +44,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 def planned(seed: int, count: int, kinds: Sequence[Kind], *, hold_s: float) -> list[Fault]:
     """``count`` faults, every kind before any comes again; each kind goes through its targets in the same way.
 
-    What ``hold_s`` means is for the kind: a full disk, a stop and a silence last so long, or half of it.
+    A fault lasts for ``hold_s``, or down to half of it; a stop for twice as long, see ``stop_s``.
     """
     chance = random.Random(seed)
     targets = {one: _endless(TARGETS[one], chance) for one in kinds}
@@ -55,11 +55,16 @@ def planned(seed: int, count: int, kinds: Sequence[Kind], *, hold_s: float) -> l
             kind=(kind := next(order)),
             target=next(targets[kind]),
             pause_s=round(chance.uniform(0.1, _LONGEST_PAUSE_S), 2),
-            hold_s=round(hold_s * chance.uniform(0.5, 1.0), 2),
+            hold_s=stop_s(hold_s) if kind == "stopped" else round(hold_s * chance.uniform(0.5, 1.0), 2),
             chance=chance.random(),
         )
         for number in range(1, count + 1)
     ]
+
+
+def stop_s(hold_s: float) -> float:
+    """How long a process is stopped, which no fault outlasts. With ten seconds others take its work, and think it gone."""
+    return 2 * hold_s
 
 
 def _endless(things: Sequence[T], chance: random.Random) -> Iterator[T]:

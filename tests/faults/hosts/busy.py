@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import httpx
-from tests.faults.harness import invariants
+from tests.faults.harness import invariants, resting
 from tests.faults.harness.invariants import Finding, Heard
 from tests.faults.harness.lab import place_of
 from tests.faults.harness.load import documents, flashing, ingest, runs, sockets
@@ -14,10 +14,6 @@ from tests.faults.harness.load.ledger import Ledger
 from tests.faults.hosts.lab import BENCHES, DOCUMENTS_URL, OBSERVABILITY_URL, Lab
 
 from benchwire.boards import profile as profiles
-from benchwire.events.blobs import Blobs
-from benchwire.events.flash import FlashRequested
-from benchwire.events.log import Recorded
-from benchwire.events.testing.eventually import eventually
 
 _ANSWER_S = 15.0
 _DRAINED_S = 120.0
@@ -54,63 +50,21 @@ async def under_load(lab: Lab, *, seed: int, pace: float = 1.0) -> AsyncGenerato
         ledger.closing.set()
         async with asyncio.timeout(_DRAINED_S):
             await asyncio.gather(*asking)
-        try:
-            await eventually(lambda: _all_over(lab), within_s=_DRAINED_S, what="all that was asked for has ended")
-        except AssertionError:
-            invariants.check([await invariants.ended_once_or_owned(lab.bus, await invariants.story(lab.bus))])
-            raise
-        await _everybody_heard(lab, ledger, http)
+        await resting.all_over(lab.bus, within_s=_DRAINED_S)
+        await resting.everybody_heard(lab.bus, ledger, http)
         enough.set()
 
 
 async def looked_at(lab: Lab, ledger: Ledger, scratch: Path, *, freed_within_s: float | None = None) -> list[Finding]:
     """Every invariant, of a lab that has come to rest. Bytes that nobody needs are waited for if it is said for how long."""
     async with client(OBSERVABILITY_URL) as http, client(DOCUMENTS_URL) as store:
-        facts = await invariants.story(lab.bus)
-        devices = {one["device_id"]: one for one in (await http.get("/api/devices")).json()["devices"]}
-        due = invariants.due_on_observability(facts, await invariants.events_shown(http))
-        found = [
-            Finding(invariant="no call is answered in a way that it never should be", figures={}, wrong=ledger.strange),
-            invariants.acknowledged_once(facts, ledger.acked),
-            await invariants.ended_once_or_owned(lab.bus, facts),
-            await invariants.shown_as_ended(http, facts),
-            invariants.missed_nothing("observability", due, ledger.heard),
-            invariants.missed_nothing("documents", invariants.due_on_documents(facts), ledger.heard_of_documents),
-            await invariants.documents_whole(store, ledger.kept),
-            invariants.boards_as_their_jobs_say(facts, await _images(lab, facts), devices, _flashes(lab)),
-            await invariants.rows_equal_a_rebuild(lab.bus, lab.rows(), scratch),
-        ]
+        found = await resting.looked_at(
+            lab.bus, ledger, http, store, flashes=_flashes(lab), rows=lab.rows(), scratch=scratch
+        )
         if freed_within_s is not None:
+            facts = await invariants.story(lab.bus)
             found.append(await invariants.bytes_needed_and_no_more(lab.bus, facts, within_s=freed_within_s))
     return found
-
-
-async def _all_over(lab: Lab) -> bool:
-    facts = await invariants.story(lab.bus)
-    over = (await invariants.ended_once_or_owned(lab.bus, facts)).holds
-    return over or not await asyncio.sleep(0.5, result=True)
-
-
-async def _everybody_heard(lab: Lab, ledger: Ledger, http: httpx.AsyncClient) -> None:
-    facts = await invariants.story(lab.bus)
-    newest = max(invariants.due_on_observability(facts, await invariants.events_shown(http)))
-    of_documents = max(invariants.due_on_documents(facts), default=0)
-
-    def heard() -> bool:
-        return all(one.last[0] >= newest for one in ledger.heard) and all(
-            one.last[0] >= of_documents for one in ledger.heard_of_documents
-        )
-
-    await eventually(heard, within_s=60, what=f"everybody has heard {newest}, and {of_documents} of documents")
-
-
-async def _images(lab: Lab, facts: list[Recorded]) -> dict[str, bytes]:
-    blobs = Blobs(lab.bus)
-    return {
-        one.event.job_id: await blobs.get(one.event.image.digest)
-        for one in facts
-        if isinstance(one.event, FlashRequested)
-    }
 
 
 def _flashes(lab: Lab) -> dict[str, tuple[Path, int]]:

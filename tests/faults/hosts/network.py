@@ -34,7 +34,8 @@ def unavailable() -> str | None:
         return f"network namespaces need {', '.join(missing)}"
     # The whole way once: to be root is neither enough in a container nor needed in a user namespace.
     script = "ip link set lo up && ip link add bw0 type veth peer name bw1 && ip link set bw0 up"
-    tried = subprocess.run(["unshare", "--net", "sh", "-c", script], capture_output=True, text=True, check=False)
+    whole_way = child.dying_with_owner(["unshare", "--net", "sh", "-c", script])
+    tried = subprocess.run(whole_way, capture_output=True, text=True, check=False)
     if tried.returncode:
         why = (tried.stderr.strip().splitlines() or ["no reason given"])[-1]
         return f"network namespaces are not allowed here ({why}); they are for root, and under `unshare --map-root-user --net`"
@@ -150,7 +151,7 @@ def _wired(hosts: Sequence[Host], switch: int) -> None:
 
 def _ip(namespace: int, *commands: str) -> None:
     argv = ["nsenter", f"--net=/proc/{namespace}/ns/net", "--", "ip", "-batch", "-"]
-    subprocess.run(argv, input="\n".join(commands), text=True, check=True, capture_output=True)
+    subprocess.run(child.dying_with_owner(argv), input="\n".join(commands), text=True, check=True, capture_output=True)
 
 
 def environment() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What a runner writes about the life of its work, against a real nats-server: nothing once somebody else has ended it."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -8,10 +9,11 @@ from benchwire.agent.claim import Claim, Desk
 from benchwire.agent.errors import ClaimLost
 from benchwire.events.bus import Bus
 from benchwire.events.event import Event
-from benchwire.events.log import Log
+from benchwire.events.log import Behind, Log
 from benchwire.events.presence import Presence
 from benchwire.events.session import (
     MessageRequested,
+    MessageSent,
     SessionClaimed,
     SessionDeleted,
     SessionEnded,
@@ -32,6 +34,8 @@ def now() -> datetime:
 
 STARTED = SessionStarted(timestamp=now(), session_id="s")
 ENDED = SessionEnded(timestamp=now(), session_id="s")
+SAID = MessageSent(timestamp=now(), session_id="s", role="assistant", content=[])
+ASKED = SessionRequested(timestamp=now(), session_id="s", session_name="S", prompt="do it")
 
 
 async def claimed(log: Log, bus: Bus, runner: str = "runner-1") -> Claim:
@@ -48,7 +52,7 @@ async def types_of(log: Log, filter_: str) -> list[type[Event]]:
 @pytest.fixture
 async def claim(log: Log, bus: Bus) -> Claim:
     """The hold of runner-1 on a session that was asked for."""
-    await log.append(SessionRequested(timestamp=now(), session_id="s", session_name="S", prompt="do it"))
+    await log.append(ASKED)
     return await claimed(log, bus)
 
 
@@ -85,6 +89,31 @@ async def test_a_runner_whose_session_was_taken_over_neither_begins_nor_ends_it(
     await successor.settle(STARTED)
     await successor.settle(ENDED)
     assert (await types_of(log, "bench.session.s.*"))[2:] == [SessionClaimed, SessionStarted, SessionEnded]
+
+
+async def test_what_a_server_refuses_that_has_not_heard_of_the_claim_is_written_when_it_has(log: Log, bus: Bus) -> None:
+    """A server that led the log and was cut off from the others refused, the runner let go of its session, and nobody ever ended it."""
+    taken = SessionClaimed(timestamp=now(), session_id="s", runner="runner-1", attempt=1)
+    claim = Desk(log, Presence(bus), "runner-1").claim(taken, 2)
+    with pytest.raises(Behind):
+        await claim.check()
+    writing = asyncio.create_task(claim.append(SAID))
+    ending = asyncio.create_task(claim.settle(ENDED))
+    assert await asyncio.wait([writing, ending], timeout=0.5) == (set(), {writing, ending})
+    await log.append(ASKED)
+    assert await log.append(taken) == 2
+    await asyncio.gather(writing, ending)
+    happened = await types_of(log, "bench.session.s.*")
+    assert sorted(map(str, happened[2:])) == sorted(map(str, [MessageSent, SessionEnded]))
+
+
+async def test_a_request_that_came_off_the_queue_is_not_taken_for_unknown_by_a_server_that_lacks_it(
+    log: Log, bus: Bus
+) -> None:
+    taking = asyncio.create_task(Desk(log, Presence(bus), "runner-1").session("s", asked_at=1))
+    assert await asyncio.wait([taking], timeout=0.5) == (set(), {taking})
+    await log.append(ASKED)
+    assert isinstance((await taking).event, SessionClaimed)
 
 
 async def test_a_session_does_not_end_while_a_message_waits_that_it_has_not_heard(claim: Claim, log: Log) -> None:

@@ -2,11 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from benchwire.agent.claim import Desk
+from benchwire.agent.code import pipeline as of_code
+from benchwire.agent.firmware import pipeline as of_firmware
 from benchwire.agent.sessions import conversation
 from benchwire.agent.sessions.calls import Calls, Output, Rules, Tool
 from benchwire.agent.sessions.conversation import Use
@@ -26,6 +30,7 @@ from benchwire.events.session import (
     SessionRequested,
     ToolReturned,
 )
+from benchwire.events.task import Assertion, NodeSpec, TaskClaimed, TaskPlanned, TaskRequested
 from benchwire.events.testing.eventually import eventually
 
 Happened = Callable[[str], Awaitable[list[Event]]]
@@ -140,3 +145,23 @@ async def test_what_a_model_speaks_in_pieces_is_whole_and_without_the_secret(
         one for one in await happened("bench.session.s.*") if isinstance(one, MessageSent) and one.role == "assistant"
     ]
     assert message.content[0]["text"].strip() == words.strip()
+
+
+@pytest.mark.parametrize("kind", ["firmware", "code"])
+async def test_what_is_made_is_the_plan_that_the_log_has(kind: str, log: Log, bus: Bus, happened: Happened) -> None:
+    """Or the next runner would make something else of it."""
+    node_id, board = ("n", "stm32f405") if kind == "firmware" else ("made.py", "")
+    node = NodeSpec(node_id=node_id, board=board, description=f"It uses {TOKEN}")
+    if kind == "firmware":
+        node = replace(node, assertions=[Assertion(name="a", pattern=f"it has {TOKEN}")])
+    asked = TaskRequested(timestamp=now(), task_id="t", kind=kind, nodes=[node], prompt="")
+    await log.append(replace(asked, nodes=[]))  # as if the model had planned it
+    taken = await Desk(log, Presence(bus), "runner-1").task("t")
+    assert isinstance(taken.event, TaskClaimed)
+    claim = Desk(log, Presence(bus), "runner-1").claim(taken.event, taken.sequence)
+    lab: Any = SimpleNamespace(log=log, model=object(), sandbox=SimpleNamespace(refusal=None))
+    made: Any = await (of_firmware if kind == "firmware" else of_code)._planned(taken.state, asked, claim, lab)
+    nodes = made[0] if kind == "firmware" else made
+    (planned,) = [one for one in await happened("bench.task.t.*") if isinstance(one, TaskPlanned)]
+    assert nodes == planned.nodes
+    assert nodes[0].description == f"It uses {HIDDEN}"

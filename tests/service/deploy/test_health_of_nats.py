@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from benchwire.deploy.health import Examiner
+from benchwire.deploy.hosts import watch
 from benchwire.deploy.parts import Served, WritesPorts
 from benchwire.events import child, nats_server
 from benchwire.events.testing.eventually import eventually
@@ -43,9 +46,9 @@ async def answering(status: int, body: object) -> AsyncIterator[str]:
         yield "http://{}:{}".format(*server.sockets[0].getsockname())
 
 
-def written_down(store: Path, monitoring: str) -> None:
+def written_down(store: Path, monitoring: str, pid: int | None = None) -> None:
     ports = {"nats": ["nats://127.0.0.1:4222"], "monitoring": [monitoring]}
-    (store / f"nats-server_{os.getpid()}.ports").write_text(json.dumps(ports))
+    (store / f"nats-server_{pid or os.getpid()}.ports").write_text(json.dumps(ports))
 
 
 async def test_a_server_that_takes_what_is_written_is_well(examiner: Examiner, tmp_path: Path) -> None:
@@ -65,7 +68,7 @@ async def test_a_server_that_could_not_write_is_unwell_and_stuck_once_there_is_r
         written_down(tmp_path, url)
         assert "no space left on device" in await examiner.ailment(health, os.getpid())
         assert await examiner.is_stuck(health, os.getpid())
-        monkeypatch.setattr("benchwire.deploy.health._ROOM_BYTES", 1 << 62)
+        monkeypatch.setattr("benchwire.events.nats_health._ROOM_BYTES", 1 << 62)
         assert not await examiner.is_stuck(health, os.getpid())
 
 
@@ -79,3 +82,42 @@ async def test_a_server_that_says_something_else_or_nothing_is_not_started_again
         assert not await examiner.is_stuck(health, os.getpid())
     assert await examiner.ailment(health, os.getpid()) == ""
     assert not await examiner.is_stuck(Served(url), os.getpid())
+
+
+async def test_beside_a_server_that_systemd_keeps_the_watch_ends_it_once_it_is_stuck(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = nats_server.command(tmp_path, port=0, monitored=True)
+    async with child.spawn(argv, stdout=child.DEVNULL, stderr=child.DEVNULL, grace_s=3.0) as process:
+        await eventually(lambda: nats_server.monitoring_of(tmp_path, process.pid))
+        assert await asyncio.to_thread(watch.ended_if_stuck, tmp_path) == []
+        async with answering(503, STUCK) as url:
+            written_down(tmp_path, url)  # of this process, which is no server
+            written_down(tmp_path, url, process.pid)
+            with monkeypatch.context() as full:
+                full.setattr("benchwire.events.nats_health._ROOM_BYTES", 1 << 62)
+                assert await asyncio.to_thread(watch.ended_if_stuck, tmp_path) == []
+            assert await asyncio.to_thread(watch.ended_if_stuck, tmp_path) == [process.pid]
+        assert await child.exited(process) == -signal.SIGKILL, "after exit code 0 systemd would leave it at that"
+
+
+async def test_in_a_container_the_health_check_says_what_is_wrong_and_ends_a_server_that_is_stuck(
+    tmp_path: Path,
+) -> None:
+    async def checked() -> tuple[int, str]:
+        argv = [sys.executable, "-m", "benchwire.events.nats_health", str(tmp_path)]
+        async with child.spawn(argv, stderr=child.PIPE) as check:
+            assert check.stderr is not None
+            told = await check.stderr.read()
+            return await child.exited(check), told.decode()
+
+    assert (await checked())[0] == 1
+    argv = nats_server.command(tmp_path, port=0, monitored=True)
+    async with child.spawn(argv, stdout=child.DEVNULL, stderr=child.DEVNULL, grace_s=3.0) as process:
+        await eventually(lambda: nats_server.monitoring_of(tmp_path, process.pid))
+        assert await checked() == (0, "")
+        async with answering(503, STUCK) as url:
+            written_down(tmp_path, url, process.pid)
+            code, told = await checked()
+        assert (code, "no space left on device" in told) == (1, True)
+        assert await child.exited(process) == -signal.SIGKILL

@@ -11,21 +11,24 @@ import msgspec
 import pytest
 from nats.errors import Error as NatsError
 
+from benchwire.deploy.backup import making
+from benchwire.deploy.backup.making import made
 from benchwire.deploy.hosts import nats_conf, watch
 from benchwire.deploy.hosts.keys import public_of
 from benchwire.deploy.hosts.nats_conf import Server, User
 from benchwire.events import child, codec, nats_server, permissions
 from benchwire.events.asks import ASKS
+from benchwire.events.blobs import Blobs
 from benchwire.events.bus import Bus, NatsUnreachable, connected
-from benchwire.events.catalog import CATALOG, FACTS, FLASH_AGENT, OBSERVABILITY, QUEUES, fill, subject_of
+from benchwire.events.catalog import CATALOG, DOCUMENTS, FACTS, FLASH_AGENT, OBSERVABILITY, QUEUES, fill, subject_of
 from benchwire.events.codec import MSG_ID
 from benchwire.events.device import DeviceAttached
-from benchwire.events.document import DocumentDeleted
+from benchwire.events.document import DocumentCreated, DocumentDeleted
 from benchwire.events.event import Event
 from benchwire.events.host import HostStarted, HostStopped
 from benchwire.events.live import SerialLine
 from benchwire.events.log import IdTaken, Log, NotAllowed, Recorded
-from benchwire.events.permissions import ADMIN, OPERATOR, SERVICES, inbox_of
+from benchwire.events.permissions import ADMIN, BACKUP, OPERATOR, SERVICES, inbox_of
 from benchwire.events.presence import Presence, Present
 from benchwire.events.projection import Projection, Schema
 from benchwire.events.settings import InvalidSettings, NatsSettings
@@ -37,7 +40,7 @@ from benchwire.events.testing.samples import sample
 
 OWN, OTHER = "lab-1", "lab-2"
 HOSTS = (OWN, OTHER)
-USERS = [(part, OWN) for part in (ADMIN, OPERATOR, *SERVICES)] + [(FLASH_AGENT, OTHER)]
+USERS = [(part, OWN) for part in (ADMIN, OPERATOR, BACKUP, *SERVICES)] + [(FLASH_AGENT, OTHER)]
 STREAMS = ("BENCH", "LIVE", "OBJ_artifacts", "OBJ_snapshots", "KV_presence")
 ON_STREAMS = (
     "CREATE",
@@ -51,7 +54,11 @@ ON_STREAMS = (
     "PEER.REMOVE",
 )
 ON_QUEUES = ("CREATE", "DURABLE.CREATE", "MSG.NEXT", "DELETE", "PAUSE", "RESET", "UNPIN", "LEADER.STEPDOWN")
-PURGES = {("observability", "BENCH"), ("documents", "OBJ_artifacts")}
+ALLOWED = {
+    ("observability", "PURGE", "BENCH"),
+    ("documents", "PURGE", "OBJ_artifacts"),
+    *((BACKUP, "SNAPSHOT", stream) for stream in ("BENCH", "OBJ_artifacts", "OBJ_snapshots")),
+}
 
 
 class Lab:
@@ -143,7 +150,7 @@ def of_host(kind: type[Event], host: str) -> Event:
     return sample(kind, **fields)
 
 
-@pytest.mark.parametrize("part", [OPERATOR, *SERVICES])
+@pytest.mark.parametrize("part", [OPERATOR, BACKUP, *SERVICES])
 async def test_of_all_events_each_user_writes_its_own_and_no_other(lab: Lab, part: str) -> None:
     mine, others = set[str](), set[str]()
     for entry in CATALOG:
@@ -159,13 +166,13 @@ async def test_of_all_events_each_user_writes_its_own_and_no_other(lab: Lab, par
         assert all(bus.was_denied(subject) for subject in others)
 
 
-@pytest.mark.parametrize("part", [OPERATOR, *SERVICES])
+@pytest.mark.parametrize("part", [OPERATOR, BACKUP, *SERVICES])
 async def test_nobody_but_the_admin_changes_streams_or_reaches_into_queues_of_others(lab: Lab, part: str) -> None:
     streams = [
         f"$JS.API.STREAM.{verb}.{stream}"
         for verb in ON_STREAMS
         for stream in STREAMS
-        if verb != "PURGE" or (part, stream) not in PURGES
+        if (part, verb, stream) not in ALLOWED
     ]
     theirs = {
         queue.name.format(host=host)
@@ -184,12 +191,12 @@ async def test_nobody_but_the_admin_changes_streams_or_reaches_into_queues_of_ot
         assert await published(bus, tried) == len(tried)
 
 
-@pytest.mark.parametrize("part", [OPERATOR, *SERVICES])
+@pytest.mark.parametrize("part", [OPERATOR, BACKUP, *SERVICES])
 async def test_nobody_asks_answers_announces_or_listens_for_another(lab: Lab, part: str) -> None:
     asks = {fill(ask.subject, {"host": host}): ask for ask in ASKS for host in HOSTS}
     denied = [subject for subject, ask in asks.items() if part not in ask.askers]
     denied += [
-        f"$KV.presence.{other}.{host}" for other in (*SERVICES, "nats", "backup") for host in HOSTS if other != part
+        f"$KV.presence.{other}.{host}" for other in (*SERVICES, "nats", BACKUP) for host in HOSTS if other != part
     ]
     denied += [f"$KV.presence.{part}.{OTHER}"] if part == FLASH_AGENT else []
     denied += [f"{inbox_of(other, OWN)}.x.y" for other in SERVICES if other != part]
@@ -203,6 +210,7 @@ async def test_nobody_asks_answers_announces_or_listens_for_another(lab: Lab, pa
         for subject, ask in asks.items()
         if ask.answerer != part or (part == FLASH_AGENT and f".{OTHER}." in subject)
     ]
+    denied += [f"$KV.presence.backup.{OTHER}"] if part == BACKUP else []
     wished += [] if part in (OPERATOR, OBSERVABILITY) else ["live.>", FACTS]
     async with lab.as_(part) as bus:
         assert await published(bus, denied) == len(denied)
@@ -416,3 +424,15 @@ async def test_a_part_makes_snapshots_of_its_own_rows_and_cannot_write_those_of_
         subjects = [f"$O.snapshots.{kind}.{name}.1.0" for kind in "CM" for name in theirs]
         assert await published(bus, subjects) == len(subjects)
     assert made.sequence == last
+
+
+async def test_a_backup_needs_no_more_than_its_user_may(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(making, "_FREES_S", 0.0)
+    async with lab.as_(DOCUMENTS) as bus:
+        artifact = await Blobs(bus).put(b"bytes", name="one")
+        last = await Log(bus).append(sample(DocumentCreated, digest=artifact.digest))
+    manifest = await made(lab.settings(BACKUP), tmp_path / "lab.tar", lambda *_: None)
+    assert manifest.log.head.last_sequence == last
+    assert "does not let this user" not in caplog.text

@@ -10,10 +10,11 @@ from nats.js.errors import NotFoundError
 from benchwire.agent.projection import SCHEMA as AGENT
 from benchwire.deploy.hosts import limits, streams
 from benchwire.documents.projection import SCHEMA as DOCUMENTS
+from benchwire.events import streams as events_streams
 from benchwire.events.bus import LIVE, STREAM, Bus
 from benchwire.events.host import HostStarted
 from benchwire.events.log import Log
-from benchwire.events.session import SessionStarted
+from benchwire.events.session import SessionDeleted, SessionStarted
 from benchwire.events.snapshots.record import Snapshot, empty, names_of
 from benchwire.events.snapshots.shelf import Shelf
 from benchwire.events.testing.samples import AT
@@ -67,6 +68,19 @@ async def _covered(bus: Bus, projection: str, *, upto: int) -> Snapshot:
         yield b"rows"
 
     return await Shelf(bus, projection, 1).put(into, pieces())
+
+
+async def test_what_a_limit_set_by_hand_took_is_not_forgotten_when_it_is_lifted(log: Log, bus: Bus) -> None:
+    for number in range(3):
+        await log.append(SessionStarted(timestamp=AT, session_id=f"s{number}"))
+    await log.append(SessionDeleted(timestamp=AT, session_id="s2"))
+    config = (await bus.js.stream_info(STREAM)).config
+    await bus.js.update_stream(config, max_msgs=2, max_bytes=1 << 20)
+    await bus.js.update_stream(config, max_bytes=1 << 20)
+    assert (await events_streams.beginning(bus.js)).is_gone
+    await run(bus)
+    assert (await bus.js.stream_info(STREAM)).config.max_bytes == -1
+    assert (await events_streams.beginning(bus.js)).is_gone
 
 
 async def test_what_is_older_than_an_age_is_counted_before_it_goes(log: Log, bus: Bus) -> None:

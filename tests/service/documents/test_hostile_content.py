@@ -153,6 +153,8 @@ async def test_what_is_said_of_a_document_holds_no_secret(service: Service, log:
         made = await http.post("/documents", files={"file": (f"{TOKEN}.txt", b"x", "text/plain")}, data=data)
         assert made.status_code in (200, 201), made.text
         shown = await http.get(f"/documents/{made.json()['id']}/metadata")
+        told = {**made.json(), "sequence": None}
+        assert {**shown.json(), "sequence": None} == told, "whoever sent it is told what is kept"
     state = (await log.bus.js.stream_info("BENCH")).state
     bodies = [(await log.bus.js.get_msg("BENCH", seq)).data or b"" for seq in range(1, state.last_seq + 1)]
     assert bodies

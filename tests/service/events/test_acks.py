@@ -1,11 +1,13 @@
 """Publishing with one subscription for all acknowledgements, and hearing messages at once."""
 
 import asyncio
+import signal
 
 import pytest
 from nats.aio.msg import Msg
 from nats.js.errors import APIError, NoStreamResponseError
 
+from benchwire.events import nats_server
 from benchwire.events.bus import STREAM, Bus
 from benchwire.events.testing.eventually import eventually
 
@@ -45,6 +47,19 @@ async def test_whoever_gives_up_waiting_leaves_nothing_behind(bus: Bus) -> None:
     with pytest.raises(TimeoutError):
         await bus.acks.publish(SUBJECT, b"{}", headers=None, timeout_s=0)
     assert (await bus.acks.publish(SUBJECT, b"{}", headers=None, timeout_s=20)).seq == 2
+
+
+async def test_an_acknowledgement_that_comes_too_late_is_nobody_elses(bus: Bus, nats: nats_server.Server) -> None:
+    headers = {"Nats-Msg-Id": "once"}
+    nats.process.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(TimeoutError):
+            await bus.acks.publish(SUBJECT, b"{}", headers=headers, timeout_s=0.2)
+    finally:
+        nats.process.send_signal(signal.SIGCONT)
+    another = await bus.acks.publish(SUBJECT, b"{}", headers=None, timeout_s=20)
+    again = await bus.acks.publish(SUBJECT, b"{}", headers=headers, timeout_s=20)
+    assert (another.seq, another.duplicate, again.seq, again.duplicate) == (2, False, 1, True)
 
 
 async def test_headers_of_any_form_are_heard(bus: Bus) -> None:

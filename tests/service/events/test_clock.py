@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Self
 
 import pytest
+from nats.js.errors import NotFoundError
 
 from benchwire.events import clock, nats_server
 from benchwire.events.bus import Bus
@@ -47,3 +48,9 @@ async def test_a_look_at_a_log_that_is_away_leaves_it_as_it_was(bus: Bus, nats: 
     with pytest.raises(LogUnavailable):
         await here.look()
     assert before <= here.now() < before + NEAR
+
+
+async def test_a_stream_that_is_not_there_is_an_error_of_nats_as_everywhere_else(bus: Bus) -> None:
+    """One of another kind ended for good what looks now and then: the keeper of snapshots, in a cluster that was electing."""
+    with pytest.raises(NotFoundError, match="stream not found"):
+        await clock.of_stream(bus, "NONE")

@@ -29,6 +29,14 @@ async def test_a_repeated_guarded_append_is_a_duplicate_and_not_a_conflict(log: 
     assert await log.append(started(), event_id=event_id, expected=expected) == first
 
 
+async def test_another_event_of_the_aggregate_with_the_same_id_is_a_conflict_and_no_repetition(log: Log) -> None:
+    event_id, expected = codec.new_id(), Expected(0, "bench.session.s1.*")
+    await log.append(started(), event_id=event_id, expected=expected)
+    said = MessageSent(timestamp=NOW, session_id="s1", role="user", content=[])
+    with pytest.raises(Contended):
+        await log.append(said, event_id=event_id, expected=expected)
+
+
 async def test_a_guard_sees_other_events_of_the_aggregate(log: Log) -> None:
     last = await log.append(started())
     await log.append(MessageSent(timestamp=NOW, session_id="s1", role="user", content=[]))

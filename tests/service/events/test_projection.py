@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from benchwire.events import nats_server
+from benchwire.events import nats_server, rows
 from benchwire.events.bus import Bus, connected
 from benchwire.events.log import Log, Recorded
-from benchwire.events.projection import Projection, ProjectionDamaged, Schema, rows_of
+from benchwire.events.projection import Projection, ProjectionBehind, ProjectionDamaged, Schema, rows_of
 from benchwire.events.session import SessionStarted
 from benchwire.events.settings import NatsSettings
 from benchwire.events.testing.eventually import eventually
+from benchwire.events.testing.messages import landed_again
 
 NOW = datetime(2026, 1, 17, 12, 0, tzinfo=UTC)
 
@@ -65,6 +66,45 @@ async def test_what_was_applied_is_not_applied_again_after_a_restart_and_a_rebui
     async with Projection(bus, path, SCHEMA).running():
         pass
     assert rows_of(path) == live
+
+
+async def test_a_file_of_another_layout_is_built_anew_wherever_it_lies(
+    log: Log, bus: Bus, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it knows of applied events is written in another way, so that one that came again would be applied again."""
+    path = tmp_path / "a #1 100%41?" / "p.sqlite"
+    await log.append(started("a"))
+    async with Projection(bus, path, SCHEMA).running():
+        pass
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE applied SET version = ?", (SCHEMA.version,))
+    assert "rebuilding" not in caplog.text
+    async with Projection(bus, path, SCHEMA).running():
+        assert rows_of(path) == {"sessions": [(1, "a")]}
+    assert "rebuilding" in caplog.text
+    standing = rows.stood_in(path)
+    assert standing is not None
+    assert standing.version == rows.version_of(SCHEMA.version)
+
+
+async def test_an_id_counts_once_for_each_subject_whatever_is_in_it(log: Log, bus: Bus, tmp_path: Path) -> None:
+    """One with a NUL that came again looked new, could not be written down twice, and ended every service that heard of it."""
+    projection = Projection(bus, tmp_path / "p.sqlite", SCHEMA)
+    async with projection.running():
+        for session in ("a", "a", "b"):
+            await landed_again(bus, started(session), "nul\0more")
+        last = await log.append(started("c"))
+        await projection.wait_for(last, timeout_s=20)
+        assert await projection.read(ids) == ["a", "b", "c"]
+
+
+async def test_whoever_waited_in_vain_leaves_nothing_behind(bus: Bus, tmp_path: Path) -> None:
+    projection = Projection(bus, tmp_path / "p.sqlite", SCHEMA)
+    async with projection.running():
+        for _ in range(3):
+            with pytest.raises(ProjectionBehind):
+                await projection.wait_for(1_000_000, timeout_s=0)
+        assert not projection._waiting
 
 
 async def test_bodies_that_cannot_be_read_or_applied_are_parked_and_stop_nothing(

@@ -12,16 +12,18 @@ from sqlite_utils import Database
 
 from benchwire.agent.projection import SCHEMA as AGENT
 from benchwire.documents.projection import SCHEMA as DOCUMENTS
-from benchwire.events import catalog, codec, streams
+from benchwire.events import catalog, streams
 from benchwire.events.bus import STREAM, Bus
 from benchwire.events.event import Event
 from benchwire.events.log import Log, Recorded
 from benchwire.events.projection import Projection, Schema, rows_of
 from benchwire.events.session import SessionDeleted, SessionStarted
+from benchwire.events.snapshots import file
 from benchwire.events.snapshots.keeper import Keeper, Policy, Reach
 from benchwire.events.snapshots.record import BUCKET, Snapshot, chunks_of
 from benchwire.events.snapshots.shelf import Overtaken, Shelf
 from benchwire.events.testing.eventually import eventually
+from benchwire.events.testing.messages import landed_again
 from benchwire.events.testing.samples import AT, sample
 from benchwire.flash_agent.projection import schema as flash_agent
 from benchwire.observability.projection import SCHEMA as OBSERVABILITY
@@ -54,14 +56,21 @@ async def appended(log: Log, number: int) -> int:
     return last
 
 
+def shelf_of(bus: Bus, schema: Schema) -> Shelf:
+    return Shelf(bus, schema.name, schema.file_version)
+
+
+def keeper_of(bus: Bus, projection: Projection, path: Path, schema: Schema, *, events: int = 1) -> Keeper:
+    """One that makes a snapshot whenever it looks, once there are so many ``events`` more."""
+    policy = Policy(events=events, every_s=0)
+    return Keeper(shelf_of(bus, schema), path, policy, projection.settled, projection.forgotten)
+
+
 async def copied(bus: Bus, schema: Schema, path: Path) -> Snapshot:
     """Brings the rows of ``path`` to the present, and makes a snapshot of them."""
     projection = Projection(bus, path, schema)
     async with projection.running():
-        keeper = Keeper(
-            Shelf(bus, schema.name, schema.file_version), path, Policy(events=1, every_s=0), projection.settled
-        )
-        made = await keeper.look()
+        made = await keeper_of(bus, projection, path, schema).look()
     assert made is not None
     return made
 
@@ -81,7 +90,7 @@ async def test_rows_from_a_snapshot_and_the_tail_are_those_of_a_rebuild_also_whe
     again = sample(SessionStarted, session_id="twice", session_name="twice")
     await log.append(again, event_id="the-same")
     made = await copied(bus, schema, tmp_path / "live.sqlite")
-    await _lands_twice(bus, again, "the-same")
+    await landed_again(bus, again, "the-same")
     await appended(log, 2)
     await log.append(SessionDeleted(timestamp=AT, session_id="session_id-1"))
 
@@ -96,18 +105,6 @@ async def test_rows_from_a_snapshot_and_the_tail_are_those_of_a_rebuild_also_whe
     assert sum(map(len, rebuilt.values()))
     for name in ("live", "whole", "cut"):
         assert rows_of(tmp_path / f"{name}.sqlite") == rebuilt, name
-
-
-async def _lands_twice(bus: Bus, event: Event, event_id: str) -> None:
-    """As a retry does that comes after the server has forgotten the id."""
-    config = (await bus.js.stream_info(STREAM)).config
-    await bus.js.update_stream(config, duplicate_window=0.1)
-    headers = codec.headers(event, event_id, None)
-
-    async def landed() -> bool:
-        return not (await bus.js.publish(catalog.subject_of(event), codec.encode(event), headers=headers)).duplicate
-
-    await eventually(landed)
 
 
 def kept(db: Database, one: Recorded) -> None:
@@ -188,9 +185,7 @@ async def test_rows_that_lack_something_are_whole_again_once_a_snapshot_reaches(
     alone = Projection(bus, tmp_path / "p.sqlite", MINE, with_snapshots=False)
     async with alone.running():
         assert alone.state.lacking
-        keeper = Keeper(
-            Shelf(bus, "mine", MINE.file_version), tmp_path / "p.sqlite", Policy(events=1, every_s=0), alone.settled
-        )
+        keeper = keeper_of(bus, alone, tmp_path / "p.sqlite", MINE)
         assert await keeper.look() is None, "it does not take the place of a snapshot that lacks nothing"
     again = await started(bus, MINE, tmp_path / "p.sqlite")
     assert again.state.lacking is None
@@ -232,7 +227,7 @@ async def test_of_several_that_have_the_same_rows_one_makes_the_snapshot(log: Lo
             pass
     keepers = [
         Keeper(
-            Shelf(bus, "mine", MINE.file_version),
+            shelf_of(bus, MINE),
             tmp_path / f"{number}.sqlite",
             Policy(events=1, every_s=60),
             _at(bus, 10),
@@ -260,7 +255,7 @@ async def test_the_two_newest_stay_and_one_who_was_overtaken_is_refused(
 ) -> None:
     _, newer = twice_copied
     newest = await copied(bus, MINE, tmp_path / "live.sqlite")
-    shelf = Shelf(bus, "mine", MINE.file_version)
+    shelf = shelf_of(bus, MINE)
     standing = [one for one in await shelf.slots() if not one.deleted]
     assert sorted(one.sequence for one in standing) == [newer.sequence, newest.sequence]
     state = (await bus.js.stream_info(BUCKET)).state
@@ -313,6 +308,34 @@ async def test_a_host_where_nothing_happens_lacks_nothing_of_what_others_lost(
     assert (await started(bus, quiet, tmp_path / "fresh.sqlite")).state.lacking is None
 
 
+async def test_what_is_lacking_is_said_once_however_often_a_service_starts(log: Log, bus: Bus, tmp_path: Path) -> None:
+    quiet = msgspec.structs.replace(MINE, name="", filters=["bench.device.host-1.>"])
+    await some(log)
+    await bus.js.purge_stream(STREAM, seq=8)
+    for _ in range(3):
+        one = await started(bus, quiet, tmp_path / "p.sqlite")
+        assert (one.state.lacking or "").count("events 1 to 7") == 1
+
+
+async def test_rows_whose_disk_has_no_room_for_a_copy_are_left_in_peace(
+    log: Log, bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await some(log)
+    projection = Projection(bus, tmp_path / "p.sqlite", MINE)
+    async with projection.running():
+        keeper = keeper_of(bus, projection, tmp_path / "p.sqlite", MINE)
+        monkeypatch.setattr(file, "disk_usage", lambda _: Full())
+        with pytest.raises(OSError, match="no room"):
+            await keeper.look()
+        monkeypatch.undo()
+        assert not _left(tmp_path)
+        assert await keeper.look() is not None
+
+
+class Full:
+    free = 100
+
+
 async def test_a_file_that_is_larger_than_memory_wants_is_copied_and_unpacked_piece_by_piece(
     log: Log, bus: Bus, tmp_path: Path
 ) -> None:
@@ -354,10 +377,8 @@ async def test_what_a_deleted_session_said_does_not_stay_in_a_snapshot(log: Log,
     tombstone = await log.append(SessionDeleted(timestamp=AT, session_id="s1"))
     projection = Projection(bus, tmp_path / "p.sqlite", keeping)
     async with projection.running():
-        shelf = Shelf(bus, "mine", MINE.file_version)
-        keeper = Keeper(
-            shelf, tmp_path / "p.sqlite", Policy(events=1_000_000, every_s=0), projection.settled, projection.forgotten
-        )
+        shelf = shelf_of(bus, keeping)
+        keeper = keeper_of(bus, projection, tmp_path / "p.sqlite", keeping, events=1_000_000)
         assert await keeper.look() is not None, "long before it is time for one"
         assert [one.sequence for one in await shelf.slots() if not one.deleted] == [tombstone]
         assert await keeper.look() is None
@@ -368,12 +389,7 @@ async def test_a_busy_log_keeps_nobody_from_making_a_snapshot(log: Log, bus: Bus
     projection = Projection(bus, tmp_path / "p.sqlite", MINE)
     async with projection.running(), asyncio.TaskGroup() as tasks:
         writing = tasks.create_task(some(log, 300))
-        keeper = Keeper(
-            Shelf(bus, "mine", MINE.file_version),
-            tmp_path / "p.sqlite",
-            Policy(events=1, every_s=0),
-            projection.settled,
-        )
+        keeper = keeper_of(bus, projection, tmp_path / "p.sqlite", MINE)
         assert await keeper.look() is not None
         await projection.wait_for(await writing, timeout_s=30)
     await started(bus, MINE, tmp_path / "fresh.sqlite")
@@ -388,12 +404,7 @@ async def test_a_log_that_loses_its_beginning_is_copied_before_that_matters_howe
     await bus.js.update_stream(config, max_age=86_400.0)
     projection = Projection(bus, tmp_path / "p.sqlite", MINE)
     async with projection.running():
-        keeper = Keeper(
-            Shelf(bus, "mine", MINE.file_version),
-            tmp_path / "p.sqlite",
-            Policy(events=1_000_000, every_s=0),
-            projection.settled,
-        )
+        keeper = keeper_of(bus, projection, tmp_path / "p.sqlite", MINE, events=1_000_000)
         for more, copied_now in ((0, True), (5, False), (10, True)):
             await projection.wait_for(await some(log, more) if more else 10)
             assert (await keeper.look() is not None) == copied_now

@@ -115,6 +115,33 @@ async def test_sources_with_a_secret_are_refused_before_they_are_built_without_i
     assert await everything(log) == b""
 
 
+@pytest.mark.parametrize(
+    "shows", [{"expect": KEY}, {"assertions": [{"name": "a", "type": "serial_output", "pattern": f"key={KEY}"}]}]
+)
+async def test_what_a_board_has_to_print_is_no_secret(
+    client: httpx.AsyncClient, log: Log, shows: dict[str, Any]
+) -> None:
+    """The log would have a hole in it, which nothing that is printed fits."""
+    node = {"node_id": "n", "board": "stm32f405", "sources": {"main.c": "int main(void) { return 0; }"}, **shows}
+    answer = await client.post("/tasks", json={"kind": "firmware", "nodes": [node]})
+    assert answer.status_code == 400, answer.text
+    assert "nodes[0]: what it has to print looks like a key" in answer.json()["detail"]
+    assert KEY not in answer.text
+    assert await everything(log) == b""
+
+
+async def test_an_agent_is_kept_whole_or_not_at_all(client: httpx.AsyncClient, log: Log) -> None:
+    servers = {"db": {"command": "server", "args": ["postgres://bob:tr0ub4dor@db.lab/bench"]}}
+    assert (await client.post("/agents", json={"name": "fixer"})).status_code == 201
+    for answer in (
+        await client.post("/agents", json={"name": "other", "mcp_servers": servers}),
+        await client.patch("/agents/fixer", json={"mcp_servers": servers}),
+    ):
+        assert answer.status_code == 400, answer.text
+        assert "write ${NAME} in its place" in answer.json()["detail"]
+    assert (await everything(log)).count(b"\n") == 0, "only the first is there"
+
+
 DEEP = "[" * 100_000 + "]" * 100_000
 BODIES = {
     "deep list": f'{{"event_type":"post_tool","session_id":"s","timestamp":"{NAIVE}","tool_name":"x","tool_output":{DEEP}}}',

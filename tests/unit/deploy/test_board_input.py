@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchwire.deploy.hardware.asked import image, labels
-from benchwire.deploy.story import printable
+from benchwire.events.journal import printable
 from benchwire.pytest.wanted import Wanted, of_marker
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from benchwire.events import intact
 from benchwire.events.intact import damage_of, is_damage
 
 _PAGE_BYTES = 4096
+_MOVED_AT = 96  # in the index of a write-ahead log: how many of its pages are in the file for certain
 ROWS = 200
 
 
@@ -62,6 +64,31 @@ def test_an_end_that_the_write_ahead_log_lost_is_no_damage(tmp_path: Path) -> No
 def test_a_write_ahead_log_that_lost_what_the_file_has_already_is_damage(file: Path) -> None:
     os.truncate(wal(file), wal(file).stat().st_size // 2)
     assert "lost" in str(damage_of(file))
+
+
+def test_what_a_killed_process_had_begun_to_move_into_the_file_may_be_there(file: Path) -> None:
+    """It wrote pages of the log into the file, and was killed before it could say how many: only what it attempted is known."""
+    with file.with_name(file.name + "-shm").open("r+b") as index:
+        index.seek(_MOVED_AT)
+        assert index.read(4) != bytes(4)
+        index.seek(_MOVED_AT)
+        index.write(bytes(4))
+    os.truncate(wal(file), wal(file).stat().st_size // 2)
+    assert "lost" in str(damage_of(file))
+
+
+def test_a_large_file_is_read_whole_unless_it_was_closed_in_order(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoiled = file.stat().st_size // 2 // _PAGE_BYTES * _PAGE_BYTES
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert not wal(file).exists()
+    with file.open("r+b") as opened:
+        opened.seek(spoiled)
+        opened.write(b"?" * 512)
+    monkeypatch.setattr(intact, "_READ_ALWAYS_BYTES", 0)
+    assert damage_of(file) is None
+    wal(file).touch()
+    assert damage_of(file)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -164,14 +164,21 @@ def test_a_secret_without_a_form_is_known_when_this_process_has_it() -> None:
     settings = NatsSettings()
     environment = {
         "ANTHROPIC_API_KEY": "not-a-form", "LAB_PASSWORD": 'say "friend" ünd enter', "SHORT_TOKEN": "abc", "MAX_TOKENS": "100000000",
-        "SSH_AUTH_SOCK": "/tmp/agent.sock", "TOKEN_FILE": "tokens.toml",
+        "SSH_AUTH_SOCK": "/tmp/agent.sock", "TOKEN_FILE": "tokens.toml", "PGPASSWORD": "postgres", "AUTH_ROLE": "assistant",
     }  # fmt: skip
     door = configured(settings, environment)
-    event = through(door, returned('not-a-form, say "friend" ünd enter, abc, 100000000, /tmp/agent.sock, tokens.toml'))
+    event = through(
+        door, returned('not-a-form, say "friend" ünd enter, abc, 100000000, /tmp/agent.sock, tokens.toml, postgres')
+    )
     assert (
         event.tool_output
-        == "[redacted: own secret], [redacted: own secret], abc, 100000000, /tmp/agent.sock, tokens.toml"
+        == "[redacted: own secret], [redacted: own secret], abc, 100000000, /tmp/agent.sock, tokens.toml, postgres"
     )
+
+
+def test_each_kind_is_tried() -> None:
+    """Also in pieces: how they begin is said once more there."""
+    assert {kind for kind, *_ in (*SECRETS, *AROUND)} == {*NAMES} - {"own secret"}
 
 
 def test_a_token_in_the_settings_is_one_of_them() -> None:

@@ -1,16 +1,22 @@
 """Which snapshot to start from, and bytes that claim more than they may."""
 
+import asyncio
+import contextlib
 import os
 import sqlite3
+import threading
+import time
 import zlib
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from benchwire.events import cancels
 from benchwire.events.event import IllegalToken
 from benchwire.events.rows import Stood, stood_in
 from benchwire.events.snapshots.file import Unpacking, packed
+from benchwire.events.snapshots.keeper import _to_the_end
 from benchwire.events.snapshots.record import choice, chunks_of, empty, record_of, subjects_of
 from benchwire.events.snapshots.shelf import Broken
 from benchwire.events.streams import Beginning, Origin
@@ -64,10 +70,17 @@ def test_a_file_comes_out_of_its_pieces_as_it_went_in(rows: Path, tmp_path: Path
     assert copy.read_bytes() == rows.read_bytes()
 
 
-@pytest.mark.parametrize("what", ["cut off", "bomb", "no rows", "no gzip"])
+@pytest.mark.parametrize("what", ["cut off", "bomb", "no rows", "no gzip", "damaged", "more than rows"])
 def test_pieces_that_are_not_what_they_should_be_are_broken_and_leave_nothing(
     what: str, rows: Path, tmp_path: Path
 ) -> None:
+    if what == "damaged":
+        with rows.open("r+b") as file:
+            file.seek(4096)
+            file.write(bytes([255]) * 512)
+    if what == "more than rows":
+        with contextlib.closing(sqlite3.connect(rows)) as db:
+            db.execute("CREATE TRIGGER t AFTER INSERT ON much BEGIN DELETE FROM much; END")
     pieces, size = list(packed(rows)), rows.stat().st_size
     gzip = zlib.compressobj(9, wbits=31)
     given, limit = {
@@ -75,6 +88,8 @@ def test_pieces_that_are_not_what_they_should_be_are_broken_and_leave_nothing(
         "bomb": ([gzip.compress(bytes(32 << 20)) + gzip.flush()], 1 << 20),
         "no rows": ([zlib.compress(b"words", wbits=31)], 5),
         "no gzip": ([b"power went away here"], size),
+        "damaged": (pieces, size),
+        "more than rows": (pieces, size),
     }[what]
     copy = tmp_path / "copy.sqlite"
     unpacking = Unpacking(copy, limit)
@@ -88,3 +103,19 @@ def _unpack(unpacking: Unpacking, pieces: list[bytes]) -> None:
     for piece in pieces:
         unpacking.add(piece)
     unpacking.done()
+
+
+async def test_however_often_it_is_cancelled_a_copy_is_left_alone_before_its_thread_has_ended() -> None:
+    begun, ending, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def copying() -> None:
+        begun.set()
+        ending.wait(30)
+        time.sleep(0.5)  # what cannot be interrupted; whoever stops the keeper cancels it every 0.1 s
+        ended.set()
+
+    task = asyncio.create_task(_to_the_end(copying, ending))
+    await asyncio.to_thread(begun.wait, 30)
+    await cancels.until_over([task])
+    assert ended.is_set()
+    assert task.cancelled()

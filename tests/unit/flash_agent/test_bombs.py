@@ -114,20 +114,21 @@ def test_a_hex_file_is_read_as_the_library_of_that_name_reads_it(given_pieces: l
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "why"),
     [
-        b"".join(record(at, 0, bytes(16)) for at in range(0, 1040, 16)),
-        b"".join(record(at & 0xFFFF, 0, b"") for at in range(2100)),
-        b"\n" * 5000 + record(0, 0, b"x"),
-        b":" * 2100,
-        b"F" * 4096,
+        (b"".join(record(at, 0, bytes(16)) for at in range(0, 1040, 16)), "1040 bytes in it, which do not fit"),
+        (b"F" * 4096, "2048 bytes in it, which do not fit into 1024 bytes of flash"),
+        (b"".join(record(at & 0xFFFF, 0, b"") for at in range(2100)), "nearly all of its lines hold nothing"),
+        (far(1) * 100 + record(0, 0, b"x"), "nearly all of its lines hold nothing"),
+        (b"\n" * 5000 + record(0, 0, b"x"), "nearly all of its lines hold nothing"),
+        (b":" * 2100, "nearly all of its lines hold nothing"),
     ],
 )
-def test_a_hex_file_with_more_in_it_than_the_board_has_flash_is_not_read(
-    content: bytes, monkeypatch: pytest.MonkeyPatch
+def test_a_hex_file_that_claims_too_much_or_goes_on_about_nothing_is_not_read(
+    content: bytes, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intel_hex, "IntelHex", None)
-    with pytest.raises(ImageRefused, match="has more in it than fits into 1024 bytes of flash"):
+    with pytest.raises(ImageRefused, match=why):
         intel_hex.pieces_of(content, 1024)
 
 
@@ -149,12 +150,7 @@ def test_what_is_wrong_with_a_hex_file_is_told_with_its_line() -> None:
 
 @pytest.mark.parametrize("start", [3, 5])
 def test_segments_and_start_addresses_of_a_hex_file_are_known(start: int) -> None:
-    content = (
-        record(0, 2, b"\x10\x00")
-        + record(4, 0, b"ab")
-        + record(0, start, bytes(4))
-        + record(0, 1, b"")
-    )
+    content = record(0, 2, b"\x10\x00") + record(4, 0, b"ab") + record(0, start, bytes(4)) + record(0, 1, b"")
     assert intel_hex.pieces_of(content + b"after the end", MIB) == [Piece(0x10004, b"ab")]
 
 

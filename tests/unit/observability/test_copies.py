@@ -3,7 +3,9 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
+from sqlite_utils import Database
 
+from benchwire.events import catalog, rows
 from benchwire.events.event import Event
 from benchwire.events.flash import FlashStarted
 from benchwire.events.session import (
@@ -19,6 +21,7 @@ from benchwire.events.session import (
     ToolReturned,
 )
 from benchwire.events.testing.samples import sample
+from benchwire.observability import queries
 from benchwire.observability.errors import Unusable
 from benchwire.observability.transfer import copies
 from benchwire.observability.transfer.copies import Cut, cut_after
@@ -137,3 +140,11 @@ def test_the_id_of_a_copy_follows_from_all_that_matters_and_nothing_else() -> No
         copies.copy_id("s", 0, "e", ""),
     }
     assert len(others) == 5
+
+
+def test_a_copy_is_there_when_it_was_applied_itself_and_not_when_another_event_took_its_id(db: Database) -> None:
+    db.conn.execute("CREATE TABLE seen (id TEXT PRIMARY KEY)")
+    there, forged = said("user"), sample(FlashStarted)
+    for event_id, event in (("copy-1", there), ("copy-2", forged)):
+        db.conn.execute("INSERT INTO seen VALUES (?)", (rows.seen_key(event_id, catalog.subject_of(event)),))
+    assert queries.applied_ids(db, [("copy-1", there), ("copy-2", there), ("copy-3", there)]) == {"copy-1"}

@@ -11,7 +11,7 @@ import httpx
 
 from benchwire.client.errors import NoBoard, NoLab, Refused
 from benchwire.deploy.interrupt import INTERRUPTED
-from benchwire.deploy.story import printable
+from benchwire.events.journal import printable
 from benchwire.events.settings import InvalidSettings
 
 

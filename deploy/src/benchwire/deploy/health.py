@@ -1,7 +1,6 @@
 """Looking at a part from outside, as its users would: is it there, and does it answer?"""
 
 import asyncio
-import shutil
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self, assert_never
@@ -14,14 +13,12 @@ from nats.js.errors import Error as JetStreamError
 from benchwire.boards.virtual.registry import read_records
 from benchwire.client.http import bearer
 from benchwire.deploy.parts import Announced, Health, PluggedIn, Served, WritesPorts
-from benchwire.events import nats_server
+from benchwire.events import nats_health, nats_server
 from benchwire.events.bus import Bus, connected
 from benchwire.events.presence import Presence
 from benchwire.events.settings import NatsSettings
 
 _TIMEOUT_S = 3.0
-_WRITE_ERROR = "write error"  # nats-server's healthz, of a stream whose file it could not write
-_ROOM_BYTES = 16 << 20
 
 
 class Examiner:
@@ -59,28 +56,18 @@ class Examiner:
                 assert_never(health)
 
     async def is_stuck(self, health: Health, pid: int) -> bool:
-        """Whether the part cannot get well by itself any more, and another start would help.
-
-        A nats-server that ran out of room refuses whatever is written to that stream from then on, until it is started again, also when there
-        is room. It is not done sooner: started on a full disk, it might not come up.
-        """
+        """Whether the part cannot get well by itself any more, and another start would help (see ``nats_health``)."""
         if not isinstance(health, WritesPorts):
             return False
-        usage = await asyncio.to_thread(shutil.disk_usage, health.store)
-        return usage.free >= _ROOM_BYTES and _WRITE_ERROR in await self.ailment(health, pid)
+        return await asyncio.to_thread(nats_health.is_stuck, await self.ailment(health, pid), health.store)
 
     async def _serves(self, store: Path, pid: int) -> str:
         if nats_server.ports_of(store, pid) is None:
             return "it does not listen yet"
         url = nats_server.monitoring_of(store, pid)
-        return "" if url is None else await self._is_whole(f"{url}/healthz")
-
-    async def _is_whole(self, url: str) -> str:
-        """What the server says is wrong with one of its streams. A server that is too busy, or frozen, says nothing, and is not broken for that."""
         try:
-            answer = await self._http.get(url)
-            return "" if answer.status_code == httpx.codes.OK else str(answer.json().get("error", answer.status_code))
-        except (httpx.HTTPError, ValueError):
+            return "" if url is None else await asyncio.to_thread(nats_health.ailment, url)
+        except OSError:  # too busy, or frozen, and not broken for that
             return ""
 
     async def _served(self, url: str) -> str:

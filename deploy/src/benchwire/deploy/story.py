@@ -12,6 +12,7 @@ import msgspec
 
 from benchwire.events import blueprint, device, document, flash, host, lease, live, serial, session, task
 from benchwire.events.event import Event
+from benchwire.events.journal import printable
 
 _LONGEST = 120
 _LONGEST_SENTENCE = 4000
@@ -52,14 +53,7 @@ def shown(text: object, longest: int = _LONGEST) -> str:
     """``text`` as one line of at most ``longest`` printable characters; control characters are escaped."""
     line = " ".join(str(text).split())
     line = line if len(line) <= longest else line[: longest - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in line)
-
-
-def printable(line: str) -> str:
-    """A line that cannot take over the terminal: control characters are escaped, tabs stay."""
-    return "".join(
-        c if c.isprintable() or c == "\t" else c.encode("unicode_escape", "backslashreplace").decode() for c in line
-    )
+    return printable(line)
 
 
 def json_text(value: Any) -> str:

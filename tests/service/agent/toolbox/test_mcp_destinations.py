@@ -78,13 +78,17 @@ async def test_an_address_inside_is_never_connected_to_however_it_is_spelled(too
         with pytest.raises(BaseException) as told:  # noqa: PT011 - the projection's task group wraps it
             async with tools(blueprint=blueprint, mcp_start_s=10.0):
                 pass
-        problem = told.value
-        while isinstance(problem, BaseExceptionGroup):
-            problem = problem.exceptions[0]
+        problem = _innermost(told.value)
         assert isinstance(problem, GivenUp)
         assert not came
     if host in ("127.0.0.1", "localhost", "2130706433", "[::1]"):
         assert f"allows it with BENCHWIRE_MCP_HOSTS={host.strip('[]')}" in str(problem)
+
+
+def _innermost(problem: BaseException) -> BaseException:
+    while isinstance(problem, BaseExceptionGroup):
+        problem = problem.exceptions[0]
+    return problem
 
 
 async def test_what_the_operator_names_is_reached() -> None:
@@ -141,6 +145,20 @@ async def test_one_address_inside_among_public_ones_is_enough_to_be_refused(monk
 async def test_an_unknown_name_is_told(tools: OpenTools) -> None:
     with pytest.raises(httpx2.ConnectError, match=r"nobody\.invalid is not known"):
         await _post("http://nobody.invalid/mcp", ())
+    blueprint = Blueprint(name="lost", mcp_servers={"away": {"type": "http", "url": "http://nobody.invalid/mcp"}})
+    with pytest.raises(BaseException) as told:  # noqa: PT011 - the projection's task group wraps it
+        async with tools(blueprint=blueprint, mcp_start_s=30.0):
+            pass
+    assert "nobody.invalid is not known" in str(_innermost(told.value))
+
+
+async def test_name_servers_that_do_not_answer_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(*_: Any, **__: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
+    with pytest.raises(destinations.Unknown, match=r"no name server answered within 0\.01 s"):
+        await destinations.checked(httpx2.URL("http://slow.test/mcp"), within_s=0.01)
 
 
 async def test_tls_still_checks_the_name(tmp_path: Path) -> None:

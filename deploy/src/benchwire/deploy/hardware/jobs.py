@@ -7,7 +7,8 @@ import typer
 
 from benchwire.deploy.ending import told
 from benchwire.deploy.hardware.asked import BoardUrlOption, DeviceOption, HostOption, JsonOption, console, lab, listed
-from benchwire.deploy.story import json_text, printable, shown
+from benchwire.deploy.story import json_text, shown
+from benchwire.events.journal import printable
 
 Option = typer.Option
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]

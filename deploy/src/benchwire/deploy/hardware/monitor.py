@@ -11,7 +11,8 @@ import typer
 from benchwire.client import Lab, Listener, NoLab, Refused
 from benchwire.deploy.ending import say, told
 from benchwire.deploy.hardware.asked import BoardUrlOption, HostOption, JsonOption, LeaseOption, lab
-from benchwire.deploy.story import json_text, printable
+from benchwire.deploy.story import json_text
+from benchwire.events.journal import printable
 
 Option = typer.Option
 

@@ -10,7 +10,7 @@ import typer
 from benchwire.deploy.hosts import streams, watch, writing
 from benchwire.deploy.hosts.described import NAME, PARTS, BadLab, Host, Lab, checked, host_of, read
 from benchwire.deploy.settings import machine_name
-from benchwire.events.permissions import NATS, SERVICES
+from benchwire.events.permissions import BACKUP, NATS, SERVICES
 
 Option = typer.Option
 
@@ -64,7 +64,7 @@ def _described(out: Path, given: list[str], name: str | None) -> Lab:
     there = read(out / NAME) if (out / NAME).exists() else Lab(hosts={})
     hosts = there.hosts | dict(host_of(one) for one in given)
     if not hosts:
-        hosts = {machine_name(): Host(parts=[NATS, *SERVICES])}
+        hosts = {machine_name(): Host(parts=[NATS, *SERVICES, BACKUP])}
     if name is not None and there.hosts and name != there.name:
         raise BadLab(f"this lab is called {there.name!r}, and its certificates say so")
     return checked(msgspec.structs.replace(there, hosts=hosts, name=name or there.name))

@@ -8,11 +8,11 @@ from typing import Annotated
 import msgspec
 
 from benchwire.events.event import IllegalToken, token
-from benchwire.events.permissions import NATS, SERVICES
+from benchwire.events.permissions import BACKUP, NATS, SERVICES
 
 NAME = "lab.toml"
 LEAF = "leaf"
-PARTS = (NATS, LEAF, *SERVICES)
+PARTS = (NATS, LEAF, *SERVICES, BACKUP)
 COPIES = 3  # of everything in the log, where there are that many servers
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -37,7 +37,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     @property
     def services(self) -> list[str]:
         """The parts that are clients of NATS."""
-        return [part for part in self.parts if part in SERVICES]
+        return [part for part in self.parts if part in (*SERVICES, BACKUP)]
 
     @property
     def has_server(self) -> bool:
@@ -137,6 +137,10 @@ def _check(name: str, host: Host, *, alone: bool) -> None:
         raise BadLab(f"{name}: there is no part {unknown[0]!r}; there are {', '.join(PARTS)}")
     if NATS in host.parts and LEAF in host.parts:
         raise BadLab(f"{name}: a server that keeps the log needs no leaf node beside it")
+    if BACKUP in host.parts and LEAF in host.parts:
+        raise BadLab(
+            f"{name}: backups are made where the servers that keep the log are reached, not behind a leaf node"
+        )
     for address in (host.address, host.listen or host.address):
         if not _ADDRESS.fullmatch(address):
             raise BadLab(f"{name}: {address!r} is no address")

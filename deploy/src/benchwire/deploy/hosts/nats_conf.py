@@ -39,7 +39,10 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """What all servers have. ``listen`` and ``monitor`` are ``address:port``; without ``log`` it writes to stderr."""
+    """What all servers have. ``listen`` and ``monitor`` are ``address:port``; without ``log`` it writes to stderr.
+
+    ``ports`` is the folder where it writes down its number and where it listens, for who looks after it (see ``events.nats_health``).
+    """
 
     name: str
     listen: str
@@ -48,6 +51,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     tls: Tls | None = None
     monitor: str = ""
     log: str = ""
+    ports: str = ""
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +123,8 @@ def _head(server: Server) -> list[str]:
     lines = [f"server_name: {_text(server.name)}", f"listen: {_text(server.listen)}"]
     if server.monitor:
         lines.append(f"http: {_text(server.monitor)}")
+    if server.ports:
+        lines.append(f"ports_file_dir: {_text(server.ports)}")
     if server.log:
         lines += [
             f"log_file: {_text(server.log)}",

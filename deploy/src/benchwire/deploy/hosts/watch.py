@@ -1,7 +1,9 @@
-"""`benchwire deploy watch`: counts what a NATS server refuses, for whoever looks at observability's metrics.
+"""`benchwire deploy watch`: looks after a NATS server: counts what it refuses, and ends it when nothing else helps.
 
 A part that is denied something says so itself. A client that means harm does not, and NATS tells of it in one place only: the server's log. This
 follows it, says whose client it was, and announces the number under the server's host.
+
+A server whose disk was full takes nothing more until it is started again. This ends it as soon as there is room; systemd starts the next one.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ import msgspec
 import typer
 
 from benchwire.deploy.settings import machine_name
-from benchwire.events import service
+from benchwire.events import nats_health, service
 from benchwire.events.bus import connected
 from benchwire.events.permissions import NATS
 from benchwire.events.presence import Presence, Present
@@ -26,6 +28,7 @@ from benchwire.events.settings import NatsSettings, load
 log = logging.getLogger(__name__)
 
 _LOOK_S = 0.5
+_LOOK_AT_SERVER_S = 5.0
 _MOST_BYTES = 1 << 20  # at a time
 _MOST_TOLD = 1000  # different ones; then they are only counted
 _REFUSED = re.compile(
@@ -68,7 +71,7 @@ def watch(
         typer.Option("--log", metavar="FILE", help="The server's log; else nats/nats-server.log of BENCHWIRE_DATA."),
     ] = None,
 ) -> None:
-    """Counts what the NATS server of this host refuses, and tells observability; runs until it is stopped."""  # fmt: skip
+    """Counts what the NATS server of this host refuses, tells observability, and ends a server that its full disk left stuck."""  # fmt: skip
     service.run("nats-watch", lambda: _watch(load(Settings), server_log))
 
 
@@ -78,6 +81,7 @@ async def _watch(settings: Settings, given: Path | None) -> None:
     present = Present(service=NATS, name=settings.host, version=service.version_of("benchwire"), pid=os.getpid())
     async with connected(settings, name=f"nats-watch {settings.host}") as bus, asyncio.TaskGroup() as tasks:
         tasks.create_task(_counted(path, refusals))
+        tasks.create_task(_looked_after(settings.data / "nats"))
         async with Presence(bus).announced(present, denied=lambda: refusals.number):
             await asyncio.Event().wait()
 
@@ -86,6 +90,34 @@ async def _counted(path: Path, refusals: Refusals) -> None:
     async with contextlib.aclosing(lines_of(path)) as lines:
         async for line in lines:
             refusals.take(line)
+
+
+async def _looked_after(store: Path) -> None:
+    while True:
+        try:
+            ended = await asyncio.to_thread(ended_if_stuck, store)
+        except OSError as error:
+            log.warning("the NATS server cannot be looked after: %s", error)
+        else:
+            for pid in ended:
+                log.warning(
+                    "the NATS server %d took nothing more since its disk was full, and is ended to be started again",
+                    pid,
+                )
+        await asyncio.sleep(_LOOK_AT_SERVER_S)
+
+
+def ended_if_stuck(store: Path) -> list[int]:
+    """Ends the servers with this store that cannot get well by themselves; returns which. Raises ``OSError`` when it may not."""
+    ended = []
+    for pid, url in nats_health.servers_in(store):
+        try:
+            wrong = nats_health.ailment(url)
+        except OSError:  # it is busy, frozen, or just starting
+            continue
+        if nats_health.ended_if_stuck(pid, wrong, store):
+            ended.append(pid)
+    return ended
 
 
 async def lines_of(path: Path, *, look_s: float = _LOOK_S) -> AsyncGenerator[str, None]:

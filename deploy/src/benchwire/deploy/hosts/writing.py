@@ -119,6 +119,7 @@ def _server(out: Path, lab: Lab, name: str, users: list[User], places: Places, *
         tls=Tls(certificate=str(at / "server.pem"), key=str(at / "server.key"), authority=str(at / "ca.pem")),
         monitor=f"127.0.0.1:{lab.monitor_port}" if lab.monitor_port else "",
         log=str(places.data / "nats" / "nats-server.log"),
+        ports=str(places.data / "nats"),
     )
 
 

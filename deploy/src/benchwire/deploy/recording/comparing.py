@@ -7,7 +7,7 @@ import msgspec
 
 from benchwire.deploy.scripted.cassette import Cassette, Conversation, Result, SessionAsked, Spoken
 from benchwire.deploy.session.conversation import output_text, text_of
-from benchwire.deploy.story import printable
+from benchwire.events.journal import printable
 
 
 def differences(recorded: Cassette, played: Cassette, *, lenient: bool = False) -> list[str]:

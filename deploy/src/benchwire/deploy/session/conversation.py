@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
-from benchwire.deploy.story import printable, sentence, shown
+from benchwire.deploy.story import sentence, shown
 from benchwire.events.event import Event
+from benchwire.events.journal import printable
 from benchwire.events.session import (
     MessageRequested,
     MessageSent,

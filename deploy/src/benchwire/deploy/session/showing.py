@@ -11,8 +11,9 @@ from benchwire.deploy.ending import say
 from benchwire.deploy.hardware.asked import console
 from benchwire.deploy.session import conversation
 from benchwire.deploy.session.following import Delta, Seen, followed, known, seen
-from benchwire.deploy.story import printable, shown
+from benchwire.deploy.story import shown
 from benchwire.events.event import Event
+from benchwire.events.journal import printable
 from benchwire.events.session import MessageSent
 
 _CODES = {"failed": 1, "stopped": TERMINATED}

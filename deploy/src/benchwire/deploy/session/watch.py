@@ -18,9 +18,9 @@ from benchwire.deploy.session.command import CHUNK_BYTES, Signals, beside, print
 from benchwire.deploy.session.report import Reporter
 from benchwire.deploy.session.spool import Spool
 from benchwire.deploy.session.stops import Verdict, told_to_stop
-from benchwire.deploy.story import printable
 from benchwire.events import child
 from benchwire.events.event import IllegalToken, token
+from benchwire.events.journal import printable
 from benchwire.events.settings import InvalidSettings
 
 SESSION_VARIABLE = "BENCHWIRE_SESSION"

@@ -11,8 +11,9 @@ from benchwire.deploy.calling import TERMINATED, print_json
 from benchwire.deploy.client import Client
 from benchwire.deploy.ending import say
 from benchwire.deploy.hardware.asked import console
-from benchwire.deploy.story import printable, shown
+from benchwire.deploy.story import shown
 from benchwire.deploy.task.telling import line, reason, table_of
+from benchwire.events.journal import printable
 
 CANCEL_TIMEOUT_S = 10.0
 _CODES = {"completed": 0, "cancelled": TERMINATED}

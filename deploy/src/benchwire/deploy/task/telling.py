@@ -4,7 +4,8 @@ from typing import Any
 
 from rich.table import Table
 
-from benchwire.deploy.story import first_problem, printable, shown, size
+from benchwire.deploy.story import first_problem, shown, size
+from benchwire.events.journal import printable
 
 
 def line(frame: dict[str, Any], *, named: bool = False) -> str:

@@ -117,14 +117,13 @@ class Connection(Client):
         await super()._process_err(err_msg)
 
     def _connect_command(self) -> bytes:
-        # A server that offers no TLS, or somebody between who took the offer out, is believed by nats-py.
         writer = getattr(self._transport, "_io_writer", None)
-        is_encrypted = writer is not None and writer.get_extra_info("ssl_object") is not None
-        if "tls" in self.options and not is_encrypted:
-            raise NatsError("nats: the server does not speak TLS")
-        if is_encrypted:
-            # nats-py makes this protocol itself, and does not tell it; its answer to the end of the connection would be warned of each time.
+        if writer is not None and writer.get_extra_info("ssl_object") is not None:
+            # nats-py makes this protocol and does not tell it that it is above TLS; asyncio would warn of what it answers at the end.
             writer.transport.get_protocol()._over_ssl = True  # noqa: SLF001
+        elif "tls" in self.options:
+            # A server that offers no TLS, or somebody between who took the offer out, is believed by nats-py.
+            raise NatsError("nats: the server does not speak TLS")
         return super()._connect_command()
 
     async def _attempt_reconnect(self) -> None:

@@ -8,6 +8,7 @@ once, in order, and never has to know.
 import asyncio
 import logging
 import secrets
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -18,7 +19,7 @@ import msgspec
 import stamina
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo
 from nats.js.errors import NotFoundError
 
 from benchwire.events.bus import STREAM, Bus
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _PATIENCE_S = 5.0
 _FAREWELL_S = 1.0
+_STEPS_DOWN_S = 20.0  # longer than a server that has lost the others takes itself for the leader
+_LOOK_AGAIN_S = 0.5
 _ENOUGH = 4  # times as many messages as are wanted are read rather than searched
 
 
@@ -178,15 +181,25 @@ async def newest(bus: Bus, filter_: str, limit: int, *, stream: str = STREAM) ->
 
 
 async def _check(bus: Bus, stream: str, created: str, after: int) -> None:
-    try:
-        info = await bus.js.stream_info(stream)
-    except NotFoundError:
-        raise StreamReplaced(f"the stream {stream} is gone") from None
+    info = await _info_of(bus, stream)
+    began = time.monotonic()
+    while str(info.created) == created and info.state.last_seq < after:
+        if (info.config.num_replicas or 1) == 1 or time.monotonic() - began > _STEPS_DOWN_S:
+            break
+        await asyncio.sleep(_LOOK_AGAIN_S)
+        info = await _info_of(bus, stream)
     if str(info.created) != created or info.state.last_seq < after:
         raise StreamReplaced(f"the stream {stream} is another one than before; what was made of it has to be made anew")
     begins = await beginning(bus.js, info)
     if begins.hides(after):
         raise StreamReplaced(f"{begins.why(after)}, and were not read here before")
+
+
+async def _info_of(bus: Bus, stream: str) -> StreamInfo:
+    try:
+        return await bus.js.stream_info(stream)
+    except NotFoundError:
+        raise StreamReplaced(f"the stream {stream} is gone") from None
 
 
 def _throw_away(filters: Sequence[str], after: int) -> ConsumerConfig:

@@ -71,14 +71,14 @@ class _Lines(logging.Formatter):
         return blotted(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
-        return _escaped(super().formatMessage(record))
+        return printable(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - as above
-        return "\n".join(f"  {_escaped(line)}" for line in super().formatException(ei).split("\n"))
+        return "\n".join(f"  {printable(line)}" for line in super().formatException(ei).split("\n"))
 
 
-def _escaped(line: str) -> str:
-    """``line`` without control characters: they could begin another line, or drive the terminal of whoever reads it."""
+def printable(line: str) -> str:
+    """``line`` with its control characters escaped: they could begin another line, or drive the terminal of whoever reads it. Tabs stay."""
     if line.isprintable():
         return line
     return "".join(

@@ -27,6 +27,7 @@ from benchwire.events.streams import Beginning
 from benchwire.events.task import TaskRequested
 
 SILENT = "the log does not answer: NATS is away, or too slow"
+_BEHIND = "the server that answers for the log does not know yet what is surely in it"
 _MOST_PENDING_BYTES = 1 << 20  # nats-py keeps whatever it is given until the server reads it
 _WRONG_LAST_SEQUENCE = (10071, 10164)  # nats-server's JSStreamWrongLastSequence…ErrF
 
@@ -41,6 +42,14 @@ Published = TypeVar("Published", bound=Event)
 
 class LogUnavailable(Exception):
     """JetStream did not acknowledge in time. The event may or may not be in the log; repeating it with its id is safe."""
+
+
+class Behind(LogUnavailable):
+    """Whoever answered does not have yet what is surely in the log.
+
+    A server that led the log and was cut off from the others goes on to answer as if it led it still: for some ten seconds, and for a moment
+    after they have met again.
+    """
 
 
 class NotAllowed(LogUnavailable):
@@ -144,7 +153,7 @@ class Log:
     ) -> int:
         """Writes ``event`` and returns its sequence once JetStream has acknowledged it.
 
-        What is known to be a secret is taken out (see ``redaction``).
+        What is known to be a secret is taken out (see ``redaction``); whoever goes on with ``event`` takes what is ``published`` of it.
 
         Tried again with the same id until ``deadline_s`` has passed, so that it lands once. Its headers carry the trace that is under way
         (see ``tracing``). Raises ``LogUnavailable``, ``Contended`` (only with ``expected``), ``EventTooLarge`` and ``IllegalToken``.
@@ -285,18 +294,28 @@ class Log:
                 f"{what} begins at event {first}, and the log keeps only what is newer than event {begins.first - 1}"
             )
 
-    async def read(self, filters: Sequence[str], *, after: int = 0) -> AsyncGenerator[Recorded, None]:
-        """What the log holds on ``filters`` at this moment, oldest first; what cannot be read is passed over. Raises ``LogUnavailable``."""
+    async def read(
+        self, filters: Sequence[str], *, after: int = 0, at_least: int = 0
+    ) -> AsyncGenerator[Recorded, None]:
+        """What the log holds on ``filters`` at this moment, oldest first; what cannot be read is passed over. Raises ``LogUnavailable``.
+
+        ``at_least`` is a sequence at which there surely was something on ``filters``. Raises ``Behind`` in the end when nothing came that is
+        as new as that.
+        """
+        reached = after
         try:
             async with aclosing(held(self.bus, filters, after=after)) as batches:
                 async for batch in batches:
                     for message in batch.messages:
+                        reached = message.sequence
                         with contextlib.suppress(codec.Malformed):
                             one = recorded(message)
                             if isinstance(one, Recorded):
                                 yield one
         except Silent as error:
             raise LogUnavailable(SILENT) from error
+        if reached < at_least:
+            raise Behind(_BEHIND)
 
     async def decide(
         self,
@@ -309,28 +328,34 @@ class Log:
         caused_by: str | None = None,
         deadline_s: float = 10.0,
         known: int = 0,
+        at_least: int = 0,
         **ids: str,
     ) -> Decided[State]:
         """Makes one exclusive decision about one aggregate: fold, decide, append; when somebody was faster, all again.
 
         ``types`` are the events that matter (all of one aggregate, named by ``ids``). ``decide`` is pure: it returns the event, or None
         when there is nothing to do, or raises, and may run more than once; ``event_id`` is for the event it returns. ``initial`` holds what
-        was said up to the sequence ``known``. Raises ``Contended`` when ``deadline_s`` is not enough, ``LogUnavailable`` when the log is
-        silent for that long, and ``HistoryGone`` when it has lost how the aggregate began.
+        was said up to the sequence ``known``. ``at_least`` is a sequence at which one of ``types`` surely stood: an event that was decided on
+        an old state is refused, but that there is nothing to do would be believed.
+
+        Raises ``Contended`` when ``deadline_s`` is not enough, ``LogUnavailable`` when the log is silent (or ``Behind``) for that long, and
+        ``HistoryGone`` when it has lost how the aggregate began.
         """
         aggregate = catalog.aggregate_of(types[0], **ids)
         filters = catalog.filters_of(types, **ids)
         try:
             async with asyncio.timeout(deadline_s):
                 async for attempt in stamina.retry_context(
-                    on=Contended, attempts=None, timeout=deadline_s, wait_initial=0.01, wait_max=0.2
+                    on=(Contended, Behind), attempts=None, timeout=deadline_s, wait_initial=0.01, wait_max=0.2
                 ):
                     with attempt:
                         last = await self.last_sequence(aggregate)
+                        if last < at_least:
+                            raise Behind(_BEHIND)
                         state = initial
                         seen: set[tuple[str, type[Event]]] = set()  # what was published again counts once
                         is_begun = known > 0
-                        async with aclosing(self.read(filters, after=known)) as events:
+                        async with aclosing(self.read(filters, after=known, at_least=at_least)) as events:
                             async for one in events:
                                 is_begun = is_begun or await self._is_begun(one, types)
                                 if one.sequence <= last and (one.id, type(one.event)) not in seen:

@@ -40,7 +40,7 @@ _WRONG_LAST_SEQUENCE = (10071, 10164)  # nats-server's JSStreamWrongLastSequence
 
 
 class GivenUp(OSError):
-    """The chunks that were sent cannot be counted on."""
+    """Nobody can say whether the object is there, or will be."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -98,14 +98,19 @@ class Objects:
         return Record(int(message.seq or 0), ObjectInfo.from_response(json.loads(message.data or b"{}")))
 
     async def written(self, info: ObjectInfo, after: int) -> int | None:
-        """The sequence of the record; None when it was not written, because another came after ``after``."""
+        """The sequence of the record; None when it was not written, because another came after ``after``. Raises ``GivenUp``."""
         headers = {"Nats-Rollup": "sub", "Nats-Expected-Last-Subject-Sequence": str(after)}
         try:
             ack = await self._bus.js.publish(record_of(info.name), json.dumps(info.as_dict()).encode(), headers=headers)
         except APIError as error:
-            if error.err_code in _WRONG_LAST_SEQUENCE:
-                return None
-            raise
+            if error.err_code not in _WRONG_LAST_SEQUENCE:
+                raise
+            if _last_told(error, after) < after:
+                # A server that was cut off from the others refuses what it has not heard of; another may have taken the record.
+                raise GivenUp(
+                    "the server that answers for the artifact store does not know yet what it holds"
+                ) from error
+            return None
         return int(ack.seq)
 
     async def forgotten(self, name: str, upto: int) -> None:
@@ -270,6 +275,12 @@ def gone(name: str, nuid: str) -> ObjectInfo:
     return ObjectInfo(
         name=name, bucket=ARTIFACTS, nuid=nuid, size=0, chunks=0, deleted=True, mtime=datetime.now(UTC).isoformat()
     )  # fmt: skip
+
+
+def _last_told(error: APIError, default: int) -> int:
+    """The sequence of the last record, by the server's "wrong last sequence: 7"."""
+    told = (error.description or "").rpartition(": ")[2]
+    return int(told) if told.isdecimal() else default
 
 
 def _chunk_bytes_of(info: ObjectInfo) -> int:

@@ -22,6 +22,7 @@ from benchwire.events.catalog import (
     fill,
 )
 from benchwire.events.event import token
+from benchwire.events.presence import BACKUP as _MARK
 from benchwire.events.snapshots.record import BUCKET as _COPIES
 from benchwire.events.snapshots.record import names_of, subjects_of
 from benchwire.events.streams import ARTIFACTS, LIVE, PRESENCE, STREAM
@@ -29,6 +30,7 @@ from benchwire.events.streams import ARTIFACTS, LIVE, PRESENCE, STREAM
 ADMIN = "admin"
 OPERATOR = "operator"
 NATS = "nats"
+BACKUP = "backup"
 
 SERVICES = (OBSERVABILITY, DOCUMENTS, AGENT, FLASH_AGENT)
 ANSWER_WITHIN_S = 600  # of a request, the server lets the reply through for so long
@@ -78,10 +80,14 @@ def of(part: str, host: str, hosts: Sequence[str]) -> Permissions:
             return Permissions(
                 publish=_sorted([*_looks(), *_announces(NATS, host)]), subscribe=(f"{inbox_of(NATS, host)}.>",)
             )
+        case "backup":
+            return _backup(host)
         case _ if part in SERVICES:
             return _service(part, host, hosts)
         case _:
-            raise LookupError(f"there is no part {part!r}; there are {', '.join((ADMIN, OPERATOR, NATS, *SERVICES))}")
+            raise LookupError(
+                f"there is no part {part!r}; there are {', '.join((ADMIN, OPERATOR, NATS, BACKUP, *SERVICES))}"
+            )
 
 
 def all_of(parts: Iterable[str], host: str, hosts: Sequence[str]) -> Permissions:
@@ -148,6 +154,24 @@ def _operator(host: str, hosts: Sequence[str]) -> Permissions:
         withheld=_withheld(OPERATOR, {}, hosts),
         # Not the usual inbox of tools: to a server, whoever may listen to _INBOX.* may listen to _INBOX.> as well.
         subscribe=_sorted([FACTS, SAMPLES, f"{inbox_of(OPERATOR, host)}.>"]),
+    )
+
+
+def _backup(host: str) -> Permissions:
+    """Snapshots, how far the queues are, the records of the artifacts, and the mark of a backup under way."""
+    streams = (STREAM, _BYTES, _COPIES)
+    return Permissions(
+        publish=_sorted(
+            [
+                *_looks(),
+                *(f"{_API}.STREAM.SNAPSHOT.{one}" for one in streams),
+                *(f"$JS.SNAPSHOT.ACK.{one}.>" for one in streams),
+                f"{_API}.CONSUMER.LIST.{STREAM}",
+                *_reads(_BYTES),
+                *_announces(*_MARK),
+            ]
+        ),
+        subscribe=(f"{inbox_of(BACKUP, host)}.>",),
     )
 
 

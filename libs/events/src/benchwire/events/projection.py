@@ -21,11 +21,12 @@ from typing import TypeVar
 import msgspec
 from sqlite_utils import Database
 
-from benchwire.events import cancels, codec, intact, rows, streams
+from benchwire.events import cancels, intact, rows, streams
+from benchwire.events.applying import Apply, Applying, Schema
 from benchwire.events.bus import Bus
 from benchwire.events.follow import Batch, Message, follow
-from benchwire.events.log import Log, Recorded, recorded
-from benchwire.events.rows import rows_of
+from benchwire.events.log import Log, Recorded
+from benchwire.events.rows import Stood, rows_of
 from benchwire.events.snapshots import record, start
 from benchwire.events.snapshots.file import swept
 from benchwire.events.snapshots.keeper import Keeper, Policy, Reach
@@ -35,34 +36,9 @@ from benchwire.events.streams import STREAM, Beginning, Origin
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Apply = Callable[[Database, Recorded], None]
-ApplyAll = Callable[[Database, Sequence[Recorded]], None]
 Listener = Callable[[Sequence[Recorded]], None]
 
 _MOST_TOGETHER = 2000  # events in one transaction; each is dearer in a smaller one
-
-
-class Schema(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service keeps: ``tables`` (SQL that creates them), ``apply`` (one event to rows), and the ``filters`` of what it listens to.
-
-    ``version`` goes up when tables or ``apply`` change; a file of another version is rebuilt from the log. All services that fold the same
-    rows give them the same ``name``, under which they find each other's snapshots; rows without one are always built from the log.
-    ``forgets`` is the filter of events that take others out of the log: what they took must not stay in snapshots.
-    ``apply_all`` is for many events in a row: it leaves the same rows as ``apply`` with one after the other, sooner.
-    """
-
-    filters: list[str]
-    tables: str
-    apply: Apply
-    version: int = 1
-    name: str = ""
-    forgets: str = ""
-    apply_all: ApplyAll | None = None
-
-    @property
-    def file_version(self) -> int:
-        """The version of a file that holds them; ``rows`` says what else is in it."""
-        return rows.version_of(self.version)
 
 
 class ProjectionState(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +87,7 @@ class Projection:
         self._local = threading.local()
         self._open_readers: list[Database] = []
         self._db: Database | None = None
+        self._applying: Applying | None = None
         self._listeners: list[Listener] = []
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap: what comes next stands in front
         self._numbers = itertools.count()
@@ -118,6 +95,7 @@ class Projection:
         self._damage: str | None = None
         self._damage_seen = asyncio.Event()
         self._state = ProjectionState(applied=0, behind=0, caught_up=False, unknown=0, malformed=0)
+        self._end = streams.End()
         self._shelf = Shelf(bus, schema.name, schema.file_version) if schema.name and with_snapshots else None
         self._keeper: Keeper | None = None
 
@@ -203,14 +181,18 @@ class Projection:
         origin, last = streams.origin_of(info), info.state.last_seq
         await self._in_writer(self._remove_damaged)
         if await self._start(origin, last, beginning):
-            beginning = await streams.beginning(
-                self._bus.js
-            )  # that took a while, in which a log with limits goes on losing
-        after = await self._in_writer(partial(self._open, origin, last, beginning))
-        self._state = msgspec.structs.replace(self._state, applied=after)
+            # That took a while, in which a log with limits goes on losing what is old.
+            beginning = await streams.beginning(self._bus.js)
+        standing = await self._in_writer(partial(self._open, origin, last, beginning))
+        if standing.lacks:
+            told = f"{standing.lacks}, and no snapshot reaches behind them: what they said is missing here"
+            log.warning("%s: %s", self._path.name, told)
+            self._state = msgspec.structs.replace(self._state, lacking=told)
+        self._reached(standing.sequence)
         # Raises StreamReplaced: rows of one log and events of another do not go together, and the next start builds new ones.
         events = follow(
-            self._bus, self._schema.filters, after=after, batch=_MOST_TOGETHER, created=origin.created, reached=lambda: self._state.applied
+            self._bus, self._schema.filters, after=standing.sequence, batch=_MOST_TOGETHER, created=origin.created,
+            reached=lambda: self._state.applied,
         )  # fmt: skip
         async with aclosing(events) as batches:
             async for batch in batches:
@@ -254,9 +236,11 @@ class Projection:
         last = info.state.last_seq
         if not self._state.caught_up or self._state.trouble:
             return None
-        if last > self._state.applied >= await self.newest():
-            await self._in_writer(partial(self._reach, last))
-            self._reached(last)
+        known = self._end.known(last) if (info.config.num_replicas or 1) > 1 else last
+        if known > self._state.applied >= await self.newest():
+            assert self._applying is not None
+            await self._in_writer(partial(self._applying.reach, known))
+            self._reached(known)
         half = (info.state.first_seq + last) // 2 if streams.is_shrinking(info) else 0
         return Reach(self._state.applied, streams.origin_of(info), half)
 
@@ -264,16 +248,14 @@ class Projection:
         """The sequence of the newest event that took others out of the log; 0 without any. Raises ``LogUnavailable``."""
         return await Log(self._bus).last_sequence(self._schema.forgets) if self._schema.forgets else 0
 
-    def _reach(self, sequence: int) -> None:
-        assert self._db is not None
-        self._db.conn.execute("UPDATE applied SET sequence = max(sequence, ?) WHERE stream = ?", (sequence, STREAM))
-
     async def _take(self, batch: Batch) -> None:
         events = await self._applied_in_the_end(batch.messages) if batch.messages else []
         last = batch.messages[-1].sequence if batch.messages else 0
+        parked = self._applying.parked if self._applying is not None else {}
         self._state = msgspec.structs.replace(
-            self._state, behind=batch.pending, caught_up=self._state.caught_up or batch.pending == 0
-        )
+            self._state, behind=batch.pending, caught_up=self._state.caught_up or batch.pending == 0,
+            unknown=parked.get("unknown", 0), malformed=parked.get("malformed", 0),
+        )  # fmt: skip
         self._reached(last)
         if events:
             for listener in self._listeners:
@@ -291,10 +273,11 @@ class Projection:
 
     async def _applied_in_the_end(self, messages: list[Message]) -> list[Recorded]:
         """A full disk does not lose an event: the batch is tried until it fits, and health says why it does not."""
+        assert self._applying is not None
         pause_s = 0.1
         while True:
             try:
-                took = await self._in_writer(partial(self._apply, messages))
+                took = await self._in_writer(partial(self._applying.take, messages))
             except sqlite3.OperationalError as error:
                 self._state = msgspec.structs.replace(self._state, behind=len(messages), trouble=str(error))
             else:
@@ -335,7 +318,7 @@ class Projection:
             log.warning("%s is damaged (%s): rebuilding it", self._path.name, damage)
             rows.removed(self._path)
 
-    def _open(self, origin: Origin, last: int, beginning: Beginning) -> int:
+    def _open(self, origin: Origin, last: int, beginning: Beginning) -> Stood:
         there = rows.stood_in(self._path)
         if there is not None and self._belongs(there, origin, last):
             after = there.sequence
@@ -344,115 +327,29 @@ class Projection:
                 log.warning("%s is of another log or version, or broken: rebuilding it", self._path.name)
             rows.removed(self._path)
             there, after = None, 0
-        self._db = rows.opened(self._path)
-        with self._db.atomic():  # all or nothing: a file that has one of its tables has them all
+        lacks = beginning.why(after) if beginning.hides(after) else None
+        if lacks is not None:
+            after = beginning.first - 1  # so that it is said once, however often this starts before there is more
+        db = self._db = rows.opened(self._path)
+        with db.atomic():  # all or nothing: a file that has one of its tables has them all
             if there is None:
                 for statement in rows.statements(rows.TABLES + self._schema.tables):
-                    self._db.conn.execute(statement)
+                    db.conn.execute(statement)
                 row = (STREAM, after, origin.created, self._schema.file_version)
-                self._db.conn.execute("INSERT INTO applied VALUES (?, ?, ?, ?)", row)
-            elif there.origin != origin.created:  # from before a restore; what follows is of this log alone
-                self._db.conn.execute("UPDATE applied SET origin = ?", (origin.created,))
-            if beginning.hides(after):
-                self._db.conn.execute("INSERT INTO lacking VALUES (?)", (beginning.why(after),))
-                after = beginning.first - 1  # said once, however often it starts before there is more
-                self._reach(after)
-        self._count_parked()
-        self._say_what_lacks()
-        return after
+                db.conn.execute("INSERT INTO applied VALUES (?, ?, ?, ?)", row)
+            else:  # it may be from before a restore; what follows is of this log alone
+                db.conn.execute("UPDATE applied SET sequence = ?, origin = ?", (after, origin.created))
+            if lacks is not None:
+                db.conn.execute("INSERT INTO lacking VALUES (?)", (lacks,))
+        self._applying = Applying(db, self._schema, self._path.name)
+        standing = rows.stood(db.conn)
+        assert standing is not None
+        return standing
 
-    def _belongs(self, there: rows.Stood, origin: Origin, last: int) -> bool:
+    def _belongs(self, there: Stood, origin: Origin, last: int) -> bool:
         """Whether the file belongs to this log, and to this version of the code."""
         fits = there.sequence <= last and origin.holds(there.origin, there.sequence)
         return fits and there.version == self._schema.file_version
-
-    def _say_what_lacks(self) -> None:
-        assert self._db is not None
-        standing = rows.stood(self._db.conn)
-        if standing is not None and standing.lacks:
-            told = f"{standing.lacks}, and no snapshot reaches behind them: what they said is missing here"
-            log.warning("%s: %s", self._path.name, told)
-            self._state = msgspec.structs.replace(self._state, lacking=told)
-
-    def _apply(self, messages: list[Message]) -> list[Recorded]:
-        """Applies what was not applied before; in one transaction. Returns what took effect."""
-        try:
-            return self._applied_together(messages)
-        except Exception as error:
-            if rows.is_of_the_machine(error):
-                raise
-        # One of them cannot be applied. A savepoint for each costs as much as its rows, so that only now they get one.
-        return self._applied_together(messages, one_by_one=True)
-
-    def _applied_together(self, messages: list[Message], *, one_by_one: bool = False) -> list[Recorded]:
-        assert self._db is not None
-        with self._db.atomic():
-            readable = [(message, one) for message in messages if (one := self._readable(message)) is not None]
-            new = self._unseen(readable)
-            if one_by_one:
-                took = [one for message, one in new if self._fits(one, message)]
-            else:
-                took = [one for _, one in new]
-                self._apply_all(self._db, took)
-            self._reach(messages[-1].sequence)
-        if len(readable) < len(messages):
-            self._count_parked()
-        return took
-
-    def _apply_all(self, db: Database, events: Sequence[Recorded]) -> None:
-        if self._schema.apply_all is not None:
-            self._schema.apply_all(db, events)
-            return
-        for one in events:
-            self._schema.apply(db, one)
-
-    def _unseen(self, readable: list[tuple[Message, Recorded]]) -> list[tuple[Message, Recorded]]:
-        """What was not applied before; from now on it counts as applied."""
-        assert self._db is not None
-        new: dict[str, tuple[Message, Recorded]] = {}
-        for message, one in readable:
-            new.setdefault(rows.seen_key(one.id, message.subject), (message, one))
-        for key in rows.seen(self._db.conn, new):
-            del new[key]
-        self._db.conn.executemany("INSERT INTO seen VALUES (?)", ((key,) for key in new))
-        return list(new.values())
-
-    def _fits(self, one: Recorded, message: Message) -> bool:
-        assert self._db is not None
-        try:
-            with self._db.atomic():  # a savepoint: it does not take its neighbours along
-                self._schema.apply(self._db, one)
-        except Exception as error:
-            if rows.is_of_the_machine(error):
-                raise
-            log.exception("event %d could not be applied to %s", message.sequence, self._path.name)
-            self._park(message, "malformed", f"{type(error).__name__}: {error}")
-            self._count_parked()
-            return False
-        return True
-
-    def _readable(self, message: Message) -> Recorded | None:
-        try:
-            one = recorded(message)
-        except codec.Malformed as error:
-            self._park(message, "malformed", str(error))
-            return None
-        if isinstance(one, codec.Unknown):
-            self._park(message, "unknown", f"{one.tag} version {one.version}")
-            return None
-        return one
-
-    def _park(self, message: Message, kind: str, detail: str) -> None:
-        assert self._db is not None
-        row = (message.sequence, message.subject, kind, detail, message.body)
-        self._db.conn.execute("INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?)", row)
-
-    def _count_parked(self) -> None:
-        assert self._db is not None
-        counts = dict(self._db.conn.execute("SELECT kind, count(*) FROM parked GROUP BY kind"))
-        self._state = msgspec.structs.replace(
-            self._state, unknown=counts.get("unknown", 0), malformed=counts.get("malformed", 0)
-        )
 
     def _close(self) -> None:
         self._writer.shutdown(wait=True)

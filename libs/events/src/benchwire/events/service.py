@@ -16,10 +16,11 @@ from benchwire.events.event import IllegalToken
 from benchwire.events.follow import StreamReplaced
 from benchwire.events.projection import ProjectionDamaged, ProjectionInUse
 from benchwire.events.settings import InvalidSettings
+from benchwire.events.sole import NameTaken
 
 CANNOT_START = 78  # EX_CONFIG of sysexits.h: trying again without a change is of no use
 _CANCEL_AGAIN_S = 1.0
-_REASONS = (InvalidSettings, IllegalToken, ProjectionInUse)
+_REASONS = (InvalidSettings, IllegalToken, ProjectionInUse, NameTaken)
 _PASSING = (NatsUnreachable, StreamReplaced, ProjectionDamaged, OSError)  # another start may do better
 
 

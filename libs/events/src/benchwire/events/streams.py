@@ -4,7 +4,8 @@ Limits are of a deployment: they are taken from the settings when a stream is ma
 ``benchwire deploy streams`` and in no other way, so that no service that starts with another environment throws away what the lab needs.
 """
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -25,12 +26,15 @@ PRESENCE_TTL_S = 4.0
 PRESENCE_BEAT_S = PRESENCE_TTL_S / 3
 DUPLICATE_WINDOW_S = 120.0
 RESTORING = "benchwire.restoring"  # in the metadata of a stream that does not hold all of its backup yet
-LEAST_AGE_S = (
-    "benchwire.least_age_s"  # in the metadata of the log: the shortest time that it ever kept its events, in seconds
-)
-LIMITED = "benchwire.limited"  # the same: its size was limited once
-ORIGINS = "benchwire.origins"  # the same: of a log that was restored, which ones it goes on from, and up to where
+# In the metadata of the log: the shortest time that it ever kept its events, in seconds; that its size was limited once; and of one that was
+# restored, which ones it goes on from, and up to where.
+LEAST_AGE_S = "benchwire.least_age_s"
+LIMITED = "benchwire.limited"
+ORIGINS = "benchwire.origins"
 _DAY_S = 86_400.0
+_STALE_S = (
+    20.0  # twice as long as a server that led a stream, and was cut off from the others, answers as if it led it still
+)
 _NAME_IN_USE = 10058  # nats-server's JSStreamNameExistErr
 
 
@@ -51,6 +55,29 @@ class Origin(msgspec.Struct, frozen=True):
     def restored(self, last: int) -> dict[str, int]:
         """The ``earlier`` of a log that is restored from this one, which went up to ``last``."""
         return {**self.earlier, self.created: last}
+
+
+class End:
+    """The end of a log of several copies, as whoever answers for it surely knows it.
+
+    Of two questions, a server that was cut off from the others may answer one, and the one that leads by now the other. Both know what was told
+    before they were parted.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told: tuple[float, int] | None = None
+
+    def known(self, last: int) -> int:
+        """``last`` as it was told some time ago; 0 when it was not asked for long enough."""
+        now = self._clock()
+        if self._told is None:
+            self._told = (now, last)
+        at, known = self._told
+        if now - at < _STALE_S:
+            return 0
+        self._told = (now, last)
+        return known
 
 
 class Beginning(msgspec.Struct, frozen=True):

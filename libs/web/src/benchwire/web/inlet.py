@@ -11,14 +11,12 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from benchwire.web.gate import Gate
+from benchwire.web.heads import CLOSER_LOOK, check_header, check_target, check_version, without_offer
 from benchwire.web.refusal import Refused
 
 _MOST_WAITING = 32  # calls on one connection that came before their turn
 _LINGER_S = 2.0  # with who was refused: closed at once, a connection loses what it has still to say
 _MOST_UNREAD_BYTES = 4 << 20
-_ONCE = frozenset({b"host", b"authorization"})
-_CLOSER_LOOK = _ONCE | {b"content-encoding", b"transfer-encoding", b"expect"}
-_OF_UPGRADES = frozenset({b"upgrade", b"http2-settings"})
 
 
 class Inlet(HttpToolsProtocol):
@@ -82,7 +80,7 @@ class Inlet(HttpToolsProtocol):
         limits, has_answers = self._limits, self._has_answers
         if self._is_over or self._refused is not None:
             if has_answers and self._passed_s > _LINGER_S:
-                self.transport.close()
+                self._end_lingering()
         elif self._is_in_head:
             if has_answers and self._passed_s > limits.head_within_s:
                 self._end_slow_head()
@@ -96,6 +94,12 @@ class Inlet(HttpToolsProtocol):
             if self._body_bytes - self._body_bytes_before < self._passed_s * limits.slowest_bytes_per_s:
                 self._refuse(Refused(*_SLOW_BODY))
             self._passed_s, self._body_bytes_before = 0.0, self._body_bytes
+
+    def _end_lingering(self) -> None:
+        if self._refused is not None and not self._is_over:  # never said a word, so that there was nothing to answer
+            self._gate.count(self._refused.reason)
+            self._is_over = True
+        self.transport.close()
 
     def _end_slow_head(self) -> None:
         if self._has_begun:
@@ -157,21 +161,12 @@ class Inlet(HttpToolsProtocol):
         if not self._is_in_head:
             return
         name = name.lower()
-        if name in _CLOSER_LOOK:
-            self._look_closer(name, value)
+        if name in CLOSER_LOOK:
+            check_header(name, value, self._given)
+            self._given[name] = value
+            if name == b"expect":
+                self.expect_100_continue = value.strip().lower() == b"100-continue"
         self.headers.append((name, value))
-
-    def _look_closer(self, name: bytes, value: bytes) -> None:
-        if name in self._given and name in _ONCE:
-            raise Refused(400, f"the header {name.decode()} stands there twice; send it once", "malformed")
-        self._given[name] = value
-        plain = value.strip().lower()
-        if name == b"expect":
-            self.expect_100_continue = plain == b"100-continue"
-        elif name == b"transfer-encoding" and plain != b"chunked":
-            raise Refused(400, "of all transfer codings only 'chunked' is taken, and once", "malformed")
-        elif name == b"content-encoding" and plain not in (b"", b"identity"):
-            raise Refused(*_ENCODED)
 
     def on_headers_complete(self) -> None:
         """The head is there; the call begins."""
@@ -210,23 +205,9 @@ class Inlet(HttpToolsProtocol):
             size_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size_bytes > limits.head_limit_bytes:
                 raise self._too_large()
-        version = self.parser.get_http_version()
-        if version not in ("1.1", "1.0"):
-            raise Refused(400, "speak HTTP/1.1", "malformed")
-        if version == "1.0" and b"transfer-encoding" in self._given:
-            raise Refused(400, "HTTP/1.0 knows no transfer codings", "malformed")
-        if version == "1.1" and b"host" not in self._given:
-            raise Refused(400, "the header host is missing", "malformed")
+        check_version(self.parser.get_http_version(), self._given)
         if self.url[:1] != b"/":
-            self._check_target()
-
-    def _check_target(self) -> None:
-        """One that names a host (RFC 9112, 3.2.2) names the one that ``Host`` does; who looks at one of the two has seen both."""
-        if self.parser.get_method() == b"CONNECT":
-            raise Refused(405, "CONNECT is not possible here", "malformed")
-        _, _, after = self.url.partition(b"://")
-        if self.url != b"*" and after.partition(b"/")[0].lower() != self._given.get(b"host", b"").strip().lower():
-            raise Refused(400, "the target of the call names another host than its header does", "malformed")
+            check_target(self.parser.get_method(), self.url, self._given.get(b"host", b""))
 
     def _too_large(self) -> Refused:
         limit = self._limits.head_limit_bytes
@@ -251,16 +232,10 @@ class Inlet(HttpToolsProtocol):
 
         Some clients offer HTTP/2 with their first call, whatever it is, and mean it to be answered by who does not speak that.
         """
-        head = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode(), b"\r\n"]
-        for name, value in self.headers:
-            if name == b"connection":
-                named = [one.strip() for one in value.lower().split(b",")]
-                value = b", ".join(one for one in named if one not in _OF_UPGRADES)  # noqa: PLW2901
-            if name not in _OF_UPGRADES:
-                head += [name, b": ", value, b"\r\n"]
+        head = without_offer(self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers)
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        return b"".join([*head, b"\r\n"])
+        return head
 
     # Saying no
 
@@ -296,6 +271,5 @@ _NO_HANDSHAKE = (
     "malformed",
 )
 _MANY_AT_ONCE = (429, f"wait for answers before you ask for more than {_MOST_WAITING} of them", "pipelined")
-_ENCODED = (415, "the body is compressed; send it as it is, without Content-Encoding", "encoded")
 _SLOW_HEAD = (408, "the head of the call did not come in time", "slow_head")
 _SLOW_BODY = (408, "the body came too slowly", "slow_body")

@@ -16,7 +16,7 @@ from benchwire.web.peers import peer_of
 
 HOLDS = "holds_bytes"  # in the opt of a route: how much of a body it has in memory at a time, where that is not the limit of all bodies
 SMALL_BYTES = 64 << 10
-_WAIT_S = 10.0
+_WAIT_S = 20.0
 
 
 class NoRoomForBody(Exception):

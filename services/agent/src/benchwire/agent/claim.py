@@ -1,5 +1,7 @@
 """Taking a piece of work, and holding it: what is written under a claim lands only while nobody has taken the work over."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Set
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -15,16 +17,17 @@ from benchwire.agent.commands import Life
 from benchwire.agent.errors import ClaimLost, HeldByAnother
 from benchwire.agent.session import Session
 from benchwire.agent.task import Task
-from benchwire.events import tracing
+from benchwire.events import codec, tracing
 from benchwire.events.catalog import filter_of, filters_of
 from benchwire.events.event import Event
-from benchwire.events.log import Contended, Decided, Expected, Log, LogUnavailable
+from benchwire.events.log import SILENT, Behind, Contended, Decided, Expected, Log, LogUnavailable
 from benchwire.events.presence import Presence
 from benchwire.events.session import MessageRequested, SessionClaimed, SessionEnded, ToolDecided
 from benchwire.events.task import TaskClaimed
 
 SERVICE = "agent"
 APPEND_DEADLINE_S = 30.0  # NATS may be away for a moment; the work need not start over for that
+_AGAIN_S = 0.1
 
 State = TypeVar("State")
 
@@ -47,18 +50,23 @@ class Claim:
     async def append(self, event: Event, *, event_id: str | None = None) -> int:
         """Writes ``event``, which may be of another aggregate, and returns its sequence. Raises ``ClaimLost`` and ``LogUnavailable``.
 
-        The server itself compares with the claim's sequence, so that a runner which was cut off cannot write over its successor.
+        The server itself compares with the claim's sequence, so that a runner which was cut off cannot write over its successor. One that
+        has not heard of the claim yet refuses, too (see ``Behind``): only what the log says of the claim is believed.
         """
+        event_id = event_id or codec.new_id()  # one for all tries: another server may have taken what this one refused
         try:
-            return await self.log.append(
-                event,
-                event_id=event_id,
-                caused_by=self._caused_by,
-                expected=self._fence,
-                deadline_s=APPEND_DEADLINE_S,
-            )
-        except Contended as error:
-            raise ClaimLost(f"{self._fence.filter} was taken over") from error
+            async with asyncio.timeout(APPEND_DEADLINE_S):
+                while True:
+                    with contextlib.suppress(Contended):
+                        return await self.log.append(
+                            event, event_id=event_id, caused_by=self._caused_by, expected=self._fence,
+                            deadline_s=APPEND_DEADLINE_S,
+                        )  # fmt: skip
+                    with contextlib.suppress(Behind):
+                        await self.check()
+                    await asyncio.sleep(_AGAIN_S)
+        except TimeoutError as error:
+            raise LogUnavailable(SILENT) from error
 
     async def settle(self, event: Event) -> None:
         """Writes what begins or ends the work, in one decision: nobody can have ended it, or taken it over, in between.
@@ -105,6 +113,7 @@ class Claim:
             decide=decide,
             caused_by=self._caused_by,
             deadline_s=APPEND_DEADLINE_S,
+            at_least=self._fence.sequence,
             **self._ids,
         )
 
@@ -113,8 +122,8 @@ class Claim:
 
         ``append`` alone would not notice an end: the server compares with claims, and whoever closed the work made none.
         """
-        life = Life()
-        async with aclosing(self.log.read(filters_of(self._life, **self._ids))) as events:
+        life, filters = Life(), filters_of(self._life, **self._ids)
+        async with aclosing(self.log.read(filters, at_least=self._fence.sequence)) as events:
             async for one in events:
                 life = commands.lived(self._taken, life, one.event)
         if not life.held:
@@ -136,8 +145,11 @@ class Desk:
         self.presence = presence
         self.runner = runner
 
-    async def session(self, session_id: str, *, caused_by: str | None = None) -> Decided[Session]:
-        """Claims the session, or finds out that there is nothing to do. Raises ``HeldByAnother`` while its runner is there."""
+    async def session(self, session_id: str, *, caused_by: str | None = None, asked_at: int = 0) -> Decided[Session]:
+        """Claims the session, which was asked for at the sequence ``asked_at``, or finds out that there is nothing to do.
+
+        Raises ``HeldByAnother`` while its runner is there, and ``LogUnavailable``.
+        """
 
         async def decided(gone: frozenset[str]) -> Decided[Session]:
             return await self.log.decide(
@@ -148,12 +160,13 @@ class Desk:
                     state, session_id, runner=self.runner, gone=gone, now=datetime.now(UTC)
                 ),
                 caused_by=caused_by,
+                at_least=asked_at,
                 session_id=session_id,
             )
 
         return await self._unless_held(decided)
 
-    async def task(self, task_id: str, *, caused_by: str | None = None) -> Decided[Task]:
+    async def task(self, task_id: str, *, caused_by: str | None = None, asked_at: int = 0) -> Decided[Task]:
         """As ``session``, for a task."""
 
         async def decided(gone: frozenset[str]) -> Decided[Task]:
@@ -163,6 +176,7 @@ class Desk:
                 tasks.evolve,
                 lambda state: commands.claim_task(state, task_id, runner=self.runner, gone=gone, now=datetime.now(UTC)),
                 caused_by=caused_by,
+                at_least=asked_at,
                 task_id=task_id,
             )
 

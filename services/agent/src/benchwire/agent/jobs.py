@@ -43,7 +43,7 @@ class Jobs:
             return Later()
         with self._bench.at_work("session", name, delivery.seat) as work:
             try:
-                taken = await self._desk.session(name, caused_by=delivery.id)
+                taken = await self._desk.session(name, caused_by=delivery.id, asked_at=delivery.sequence)
             except HeldByAnother as held:
                 return _held("session", name, held)
             if not isinstance(taken.event, SessionClaimed):
@@ -67,7 +67,7 @@ class Jobs:
             return Later()
         with self._bench.at_work("task", name) as work:
             try:
-                taken = await self._desk.task(name, caused_by=delivery.id)
+                taken = await self._desk.task(name, caused_by=delivery.id, asked_at=delivery.sequence)
             except HeldByAnother as held:
                 return _held("task", name, held)
             if isinstance(taken.event, TaskCancelled):

@@ -26,6 +26,7 @@ from benchwire.events.presence import Present
 from benchwire.events.projection import Projection
 from benchwire.events.session import SessionRequested
 from benchwire.events.settings import InvalidSettings, load
+from benchwire.events.sole import Sole
 from benchwire.events.task import TaskRequested
 
 SESSIONS = queue_of(SessionRequested)
@@ -68,7 +69,8 @@ async def serve(settings: Settings | None = None) -> None:
         )  # fmt: skip
         # Presence goes first on the way out: whoever looks at work that was given back sees that this runner is gone.
         serving = bus.serving(SERVICE, present.version, Asking(lab).endpoints())
-        async with asyncio.TaskGroup() as workers, serving, lab.presence.announced(present):
+        sole = Sole(lab.presence, present, setting="BENCHWIRE_RUNNER", file=settings.home / "last-run")
+        async with asyncio.TaskGroup() as workers, serving, sole.announced():
             wait_s = settings.ack_wait_s
             sessions = Worker(
                 bus, SESSIONS, SessionRequested, jobs.session, limit=settings.max_sessions, ack_wait_s=wait_s
@@ -80,7 +82,7 @@ async def serve(settings: Settings | None = None) -> None:
             if speaks is not None:
                 workers.create_task(speaks.warm())
             service.ready()
-            await asyncio.Event().wait()
+            await sole.lost()
 
 
 async def _sandbox(settings: Settings) -> sandbox.Sandbox:

@@ -32,11 +32,12 @@ class Later(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A request as it came off the queue, with its event's id, and the place that its handler has."""
+    """A request as it came off the queue, with its event's id, its ``sequence`` in the log, and the place that its handler has."""
 
     event: Event
     id: str | None
-    seat: Seat | None = None
+    sequence: int
+    seat: Seat
 
 
 Handler = Callable[[Delivery], Awaitable[Later | None]]
@@ -100,7 +101,8 @@ class Worker:
             log.warning("%s: a request of version %d is left to a newer runner", self._durable, event.version)
             return Later(30.0)
         with tracing.work(f"handle {codec.tag_of(event)}", message.headers, **ids_of(event)):
-            return await self._worked(Delivery(event, (message.headers or {}).get(codec.MSG_ID), seat))
+            sequence = int(message.metadata.sequence.stream)
+            return await self._worked(Delivery(event, (message.headers or {}).get(codec.MSG_ID), sequence, seat))
 
     async def _worked(self, delivery: Delivery) -> Later | None:
         try:

@@ -130,6 +130,7 @@ class Store:
             decided = await self._decided(decision, event.document_id)
             created, sequence = decided.state, decided.sequence
         else:
+            event = self._log.published(event)  # so that whoever sent it is told what the log has
             created, sequence = evolve(None, event), await self._log.append(event)
         assert created is not None
         return created, sequence

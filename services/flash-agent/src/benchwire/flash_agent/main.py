@@ -13,6 +13,7 @@ from benchwire.events.host import HostStarted, HostStopped
 from benchwire.events.log import Log, LogUnavailable
 from benchwire.events.presence import Presence, Present
 from benchwire.events.projection import Projection
+from benchwire.events.sole import Sole
 from benchwire.flash_agent import queries
 from benchwire.flash_agent.captures import Captures
 from benchwire.flash_agent.finding.places import Places
@@ -53,6 +54,8 @@ async def _on_this_host(bus: Bus, projection: Projection, wanted: Settings, host
     facts = Log(bus)
     version = service.version_of("benchwire-flash-agent")
     present = Present(service=NAME, name=host, version=version, pid=os.getpid(), lacking=projection.state.lacking or "")
+    sole = Sole(Presence(bus), present, setting="BENCHWIRE_HOST", file=wanted.last_run_file)
+    await sole.check()  # before anything is said in the name of the host
     told, identified = await projection.read(queries.attached), await projection.read(queries.identified)
     started = HostStarted(timestamp=datetime.now(UTC), host=host, version=version, drivers=list(DRIVERS))
     await facts.append(started)
@@ -77,21 +80,22 @@ async def _on_this_host(bus: Bus, projection: Projection, wanted: Settings, host
             stopped.interrupted = worker.interrupted
             projection.on_commit(granting.heard)
             projection.on_commit(worker.heard)
-            tasks.create_task(granting.run(), name="granting")
             identifying = Identifying(facts, host, inventory, granting.refusal, automatic=wanted.identify == "on")
             hands = Hands(facts, host, inventory, granting.refusal, identifying)
-            tasks.create_task(identifying.run(), name="identifying")
-            tasks.create_task(inventory.watch(), name="inventory")
-            tasks.create_task(worker.run(), name="worker")
-            tasks.create_task(captures.run(), name="captures")
             answers = hands.endpoints() | {f"ask.host.{host}.write_serial": writing.write}
             # Whoever sees that this host is there may ask it at once.
-            async with bus.serving(NAME, version, answers), Presence(bus).announced(present):
+            async with bus.serving(NAME, version, answers), sole.announced():
+                tasks.create_task(granting.run(), name="granting")
+                tasks.create_task(identifying.run(), name="identifying")
+                tasks.create_task(inventory.watch(), name="inventory")
+                tasks.create_task(worker.run(), name="worker")
+                tasks.create_task(captures.run(), name="captures")
                 log.info("host %s is ready", host)
                 service.ready()
-                await asyncio.Event().wait()
+                await sole.lost()
     finally:
-        await stopped.tell()
+        if not sole.is_lost:  # the host is there; it is another one
+            await stopped.tell()
 
 
 class _Stopped:

@@ -20,7 +20,7 @@ from benchwire.flash_agent.tools.worker_protocol import AnyOrder
 
 IMAGE_DEADLINE_S = 60.0
 MAX_FLASH_BYTES = 128 << 20  # of a board of which nobody knows the size
-MAX_READ_BYTES = 16 << 20  # of them, when a record for each few has to be read
+MAX_READ_BYTES = 16 << 20  # of those, from a file that is read record by record
 MAX_FILE_BYTES = 64 << 20  # of a file that holds more than the bytes for the flash: addresses, symbols
 _CONTAINERS = {".elf", ".axf", ".out", ".hex", ".ihex", ".uf2"}
 

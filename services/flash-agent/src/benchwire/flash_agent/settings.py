@@ -49,6 +49,11 @@ class Settings(NatsSettings, frozen=True, kw_only=True):
         return self.data / "flash-agent" / "projection.sqlite"
 
     @property
+    def last_run_file(self) -> Path:
+        """Where it says which run of this agent was the last one."""
+        return self.data / "flash-agent" / "last-run"
+
+    @property
     def captures_dir(self) -> Path:
         """Where what boards print is kept until a capture of it is over."""
         return self.data / "flash-agent" / "captures"

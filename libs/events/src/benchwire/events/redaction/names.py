@@ -12,6 +12,7 @@ _SECRET_WORDS = frozenset(
 )  # fmt: skip
 _NOT_THE_SECRET_ITSELF = frozenset(("file", "path", "dir", "url", "uri", "name", "host", "port", "type"))
 LEAST_CHARS = 8  # what is shorter is no secret, and hiding it would spoil every text
+_LEAST_LETTERS = 16  # of what is a word: PGPASSWORD=postgres would spoil them, too
 
 
 def names_a_secret(key: str) -> bool:
@@ -21,8 +22,9 @@ def names_a_secret(key: str) -> bool:
 
 
 def secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
-    """The values of an environment's variables that are secrets by their names; paths are none."""
+    """The values of an environment's variables that are secrets by their names; paths and single words are none."""
     for name, value in environment.items():
         is_path = value.startswith(("/", "./", "~"))
-        if len(value) >= LEAST_CHARS and not is_path and names_a_secret(name):
+        least_chars = _LEAST_LETTERS if value.isalpha() else LEAST_CHARS
+        if len(value) >= least_chars and not is_path and names_a_secret(name):
             yield value

@@ -2,12 +2,12 @@
 
 import contextlib
 import os
-import shutil
 import sqlite3
 import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import disk_usage
 
 from benchwire.events.rows import Stood, removed, stood, uri
 from benchwire.events.snapshots.shelf import PIECE_BYTES, Broken
@@ -75,17 +75,20 @@ def _told(db: sqlite3.Connection) -> Stood:
 
 def _check_room(path: Path, file_bytes: int) -> None:
     # Rather no copy than a disk so full that the rows themselves cannot be written.
-    if shutil.disk_usage(path.parent).free < file_bytes:
+    if disk_usage(path.parent).free < file_bytes:
         raise OSError(f"it needs {file_bytes} bytes, and the disk has no room for them")
 
 
-def _checked(path: Path, ending: threading.Event | None = None) -> Stood:
+def _checked(path: Path, ending: threading.Event | None = None, *, only_rows: bool = False) -> Stood:
     with contextlib.closing(sqlite3.connect(uri(path, "mode=ro&immutable=1"), uri=True)) as db:
         if ending is not None:
             db.set_progress_handler(ending.is_set, _STEPS)
         problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if problem != "ok":
             raise sqlite3.DatabaseError(problem)
+        # No projection has any, and they would go on writing rows of their own.
+        if only_rows and db.execute("SELECT 1 FROM sqlite_master WHERE type IN ('trigger', 'view')").fetchone():
+            raise sqlite3.DatabaseError("there is more in it than tables")
         return _told(db)
 
 
@@ -137,7 +140,8 @@ class Unpacking:
         if not self._unpacking.eof or self._left:
             raise Broken("it ends too early")
         try:
-            return _checked(self._path)  # or it would be found damaged at the next start, and fetched again, for ever
+            # Checked, or it would be found damaged at the next start, and fetched again, for ever.
+            return _checked(self._path, only_rows=True)
         except sqlite3.Error as error:
             raise Broken(f"it holds no rows: {error}") from error
 

@@ -90,6 +90,7 @@ async def _planned(task: Task, request: TaskRequested, claim: Claim, lab: Lab) -
         nodes = list(task.plan)
     else:
         planned = _given(request) if request.nodes else await _outlined(request, claim, lab)
+        planned = lab.log.published(planned)  # what is made is what the log says
         await claim.append(planned)
         nodes = planned.nodes
     left = [node for node in nodes if node.node_id not in task.succeeded]

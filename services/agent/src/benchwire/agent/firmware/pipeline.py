@@ -56,6 +56,7 @@ async def _planned(task: Task, request: TaskRequested, claim: Claim, lab: Lab) -
     if request.kind != FIRMWARE:
         raise CannotPlan(f"tasks of kind {request.kind!r} are not made here; firmware and code are")
     planned = _given(request) if request.nodes else await _designed(request, claim, lab)
+    planned = lab.log.published(planned)  # what is made is what the log says
     await claim.append(planned)
     return planned.nodes, planned.links
 

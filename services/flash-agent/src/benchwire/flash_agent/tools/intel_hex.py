@@ -15,6 +15,7 @@ _LINES_AT_ONCE = 256
 _MAX_LINE_BYTES = 600  # a record has 521 characters at most
 _RECORD_CHARS = 11  # beside its data
 _START_BYTES = 4  # of a record that says where the program begins
+_SPARE_LINES = 16
 # The upper half of the addresses behind it. The library takes these records in no other spelling.
 _EXTENDED = (b":02000002", b":02000004")
 _LAST_RECORD = re.compile(rb"^:00[0-9A-Fa-f]{4}01.*", re.MULTILINE)
@@ -37,12 +38,17 @@ def pieces_of(content: bytes, most_bytes: int) -> list[Piece]:
 
 
 def _bounded(content: bytes, most_bytes: int) -> None:
-    """Not more in it than fits, by its length, and no more lines than that needs, each byte in a record of its own at another address."""
+    """Not more bytes in it than fit, and no more lines than these need; told by counting, which takes no time."""
     lines, records = content.count(b"\n"), content.count(b":")
     in_records = (len(content) - lines - content.count(b"\r") - _RECORD_CHARS * records) // 2
-    of_addresses = 2 * sum(content.count(begin) for begin in _EXTENDED)
-    if in_records - of_addresses - _START_BYTES > most_bytes or max(records, lines // 2) > 2 * most_bytes + 2:
-        raise ImageRefused(f"the Intel HEX file has more in it than fits into {most_bytes} bytes of flash")
+    held = in_records - 2 * sum(content.count(begin) for begin in _EXTENDED)
+    if held > most_bytes + _START_BYTES:
+        raise ImageRefused(
+            f"the Intel HEX file has {held} bytes in it, which do not fit into {most_bytes} bytes of flash"
+        )
+    # At worst each byte has a record of its own behind one with its address, and an empty line behind each of them.
+    if max(records, lines // 2) > 2 * held + _SPARE_LINES:
+        raise ImageRefused("this is no Intel HEX file: nearly all of its lines hold nothing")
 
 
 def _lots(content: bytes) -> Iterator[tuple[str, int]]:

@@ -16,20 +16,28 @@ async def started(lab: Lab, asked: StartTask, task_id: str) -> None:
     Raises ``Unusable`` for what could never be done, and for a board that whoever would make it cannot serve.
     """
     event = commands.start_task(asked, task_id, lab.now())
-    _check_sources(lab, event)
+    _check_whole(lab, event)
     await lab.runners.mind(event)
     await lab.write(await _placed(lab, event), event_id=f"{task_id}-requested")
 
 
-def _check_sources(lab: Lab, event: TaskRequested) -> None:
-    """Sources are built as the log has them, which is without secrets: better said now than found out on a board. Raises ``Unusable``."""
-    for place, node in enumerate(event.nodes):
-        for name, text in (node.sources or {}).items():
-            if lab.log.bus.door.text(text) != text:
-                raise errors.Unusable(
-                    f"nodes[{place}].sources: {name} holds what looks like a key or a password; events are kept for ever, so take it out, "
-                    "and send it to the board over its serial port, or flash it into a partition of its own"
-                )
+def _check_whole(lab: Lab, event: TaskRequested) -> None:
+    """What is built, and what is waited for, is as the log has it, which is without secrets: better said now than found out on a board.
+
+    Raises ``Unusable``.
+    """
+    for place, (node, published) in enumerate(zip(event.nodes, lab.log.published(event).nodes, strict=True)):
+        changed = [name for name, text in (published.sources or {}).items() if text != (node.sources or {}).get(name)]
+        if changed:
+            raise errors.Unusable(
+                f"nodes[{place}].sources: {changed[0]} holds what looks like a key or a password; events are kept for ever, so take it out, "
+                "and send it to the board over its serial port, or flash it into a partition of its own"
+            )
+        if (published.assertions, published.expect) != (node.assertions, node.expect):
+            raise errors.Unusable(
+                f"nodes[{place}]: what it has to print looks like a key or a password; events are kept for ever, and without it nothing the "
+                "board prints would fit, so let it print something else"
+            )
 
 
 async def _placed(lab: Lab, event: TaskRequested) -> TaskRequested:

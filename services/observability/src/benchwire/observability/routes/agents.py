@@ -3,9 +3,11 @@
 from litestar import delete, get, patch, post
 from litestar.params import JSONBody
 
+from benchwire.events.event import Event
 from benchwire.observability import blueprint, commands, queries
 from benchwire.observability.agents import known
 from benchwire.observability.blueprint import Blueprint
+from benchwire.observability.errors import Unusable
 from benchwire.observability.lab import WRITE_DEADLINE_S, Lab
 from benchwire.observability.routes.params import Id, Text, TheLab
 from benchwire.observability.wire import examples
@@ -24,7 +26,8 @@ async def list_agents(lab: TheLab, tags: Text = None) -> list[Blueprint]:
 @post("/agents", status_code=201, opt=described(example=examples.AGENT, refuses=(409,)))
 async def create_agent(lab: TheLab, data: JSONBody[CreateAgent]) -> Blueprint:
     """Makes an agent. Where a secret is needed, ``${NAME}`` stands for a variable of the agent runner's environment."""
-    commands.create_blueprint(None, data, lab.now())  # what is wrong with it by itself, before the log is asked
+    # What is wrong with it by itself, before the log is asked.
+    _kept(lab, commands.create_blueprint(None, data, lab.now()))
     made = await lab.log.decide(
         blueprint.ALL, None, blueprint.evolve, lambda found: commands.create_blueprint(found, data, lab.now()),
         deadline_s=WRITE_DEADLINE_S, name=data.name,
@@ -55,12 +58,23 @@ async def set_status(lab: TheLab, name: Id, data: JSONBody[SetStatus]) -> Bluepr
 async def _changed(lab: Lab, name: str, asked: ChangeAgent) -> Blueprint:
     await known(lab, name)
     made = await lab.log.decide(
-        blueprint.ALL, None, blueprint.evolve, lambda found: commands.change_blueprint(found, name, asked, lab.now()),
+        blueprint.ALL, None, blueprint.evolve,
+        lambda found: _kept(lab, commands.change_blueprint(found, name, asked, lab.now())),
         deadline_s=WRITE_DEADLINE_S, name=name,
     )  # fmt: skip
     await lab.shown(made.sequence)
     assert made.state is not None
     return made.state
+
+
+def _kept(lab: Lab, event: Event | None) -> Event | None:
+    """``event``, when the log keeps all of it: with a hole in it, a server of its agent could not be started. Raises ``Unusable``."""
+    if event is not None and lab.log.published(event) != event:
+        raise Unusable(
+            "it holds what looks like a key or a password, and events are kept for ever; write ${NAME} in its place, and set the variable "
+            "NAME in the environment of the agent runner"
+        )
+    return event
 
 
 @delete("/agents/{name:str}", opt=described(scope=Scope.CONTROL))

@@ -75,7 +75,7 @@ class _Bounded(httpx2.AsyncHTTPTransport):
             return await super().handle_async_request(request)
         try:
             first, *others = await destinations.checked(request.url, within_s=CONNECT_S)
-        except destinations.Refused as problem:
+        except (destinations.Refused, destinations.Unknown) as problem:
             raise _told(problem, self._said) from None
         for address in (first, *others):
             try:

@@ -59,11 +59,13 @@ def is_allowed(url: httpx2.URL, allowed: Collection[str]) -> bool:
 
 
 async def checked(url: httpx2.URL, *, within_s: float) -> list[Address]:
-    """The addresses of the host of ``url``, all of them public. Raises ``Refused``, ``Unknown`` and ``TimeoutError``."""
+    """The addresses of the host of ``url``, all of them public. Raises ``Refused`` and ``Unknown``."""
     port = url.port or (443 if url.scheme == "https" else 80)
     try:
         async with asyncio.timeout(within_s):
             found = await asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
+    except TimeoutError as error:
+        raise Unknown(url.host, f"no name server answered within {within_s:g} s") from error
     except (OSError, UnicodeError) as error:
         raise Unknown(url.host, str(error)) from error
     addresses = list(dict.fromkeys(ip_address(str(one[4][0]).partition("%")[0]) for one in found))
