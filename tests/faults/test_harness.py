@@ -20,6 +20,7 @@ from tests.faults.harness.load.sockets import take
 from tests.faults.harness.plan import TARGETS, planned
 
 from benchwire.events import child, flash
+from benchwire.events.blobs import Blobs
 from benchwire.events.bus import Bus
 from benchwire.events.event import Artifact
 from benchwire.events.log import Log, Recorded
@@ -118,6 +119,37 @@ async def test_a_task_that_ended_twice_or_that_nobody_has_is_seen(bus: Bus) -> N
     async with Presence(bus).announced(Present(service="agent", name="runner-1", version="0", pid=1)):
         assert await wrong(requested, claimed, all_over=False) == []
         assert len(await wrong(requested, claimed)) == 1
+
+
+async def test_what_is_shown_otherwise_than_it_ended_is_seen() -> None:
+    facts = recorded(
+        TaskRequested(timestamp=NOW, task_id="t", kind="code"),
+        TaskFinished(timestamp=NOW, task_id="t", duration_s=1.0),
+    )
+
+    async def wrong(status: str) -> list[str]:
+        shown = httpx.MockTransport(lambda _: httpx.Response(200, json={"status": status}))
+        async with httpx.AsyncClient(transport=shown, base_url="http://observability") as http:
+            return (await invariants.shown_as_ended(http, facts)).wrong
+
+    assert await wrong("completed") == []
+    assert await wrong("running") == ["/tasks/t is completed in the log, and shown as running (200)"]
+
+
+async def test_bytes_that_nobody_needs_and_needed_ones_that_are_gone_are_seen(bus: Bus) -> None:
+    kept = await Blobs(bus).put(b"image")
+    asked = flash.FlashRequested(timestamp=NOW, host="h", job_id="j", device="board", image=artifact(kept), address=0)
+    assert (await invariants.bytes_needed_and_no_more(bus, recorded(asked))).holds
+    unneeded = await invariants.bytes_needed_and_no_more(bus, [], within_s=0.5)
+    assert unneeded.wrong == [f"bytes {kept} are kept, and nobody needs them"]
+    gone = flash.FlashRequested(
+        timestamp=NOW, host="h", job_id="k", device="board", image=artifact("f" * 64), address=0
+    )
+    assert len((await invariants.bytes_needed_and_no_more(bus, recorded(asked, gone))).wrong) == 1
+
+
+def artifact(digest: str) -> Artifact:
+    return Artifact(digest=digest, size_bytes=5, name="image.bin")
 
 
 def test_a_client_that_missed_a_frame_or_got_one_twice_is_seen() -> None:

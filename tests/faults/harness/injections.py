@@ -42,7 +42,8 @@ async def _stopped(lab: Lab, fault: Fault) -> str:
     try:
         await asyncio.sleep(fault.hold_s)
     finally:
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
     return f"SIGSTOP for {fault.hold_s} s"
 
 
@@ -68,8 +69,10 @@ async def _damaged_while_dead(lab: Lab, fault: Fault, damage: Callable[[Path, ra
     """A stopped process writes nothing, and killed while it is stopped it never runs again: so nobody restarts it too soon."""
     pid = await _there(lab, fault.target)
     os.kill(pid, signal.SIGSTOP)
-    told = await asyncio.to_thread(damage, lab.rows_file(fault.target), random.Random(fault.chance))
-    os.kill(pid, signal.SIGKILL)
+    try:
+        told = await asyncio.to_thread(damage, lab.rows_file(fault.target), random.Random(fault.chance))
+    finally:
+        os.kill(pid, signal.SIGKILL)
     await _gone(lab, fault.target, pid)
     return f"kill -9, {told}"
 
@@ -135,8 +138,10 @@ async def _cable_pulled(lab: Lab, fault: Fault) -> str:
     cable = lab.cables[fault.target]
     held_s = fault.hold_s if fault.chance < 0.5 else 0.0
     cable.pull()
-    await asyncio.sleep(held_s)
-    cable.mend()
+    try:
+        await asyncio.sleep(held_s)
+    finally:
+        cable.mend()
     return f"its connections to NATS reset, new ones refused for {held_s} s"
 
 
@@ -144,8 +149,10 @@ async def _cable_silent(lab: Lab, fault: Fault) -> str:
     cable = lab.cables[fault.target]
     forget = fault.chance < 0.5
     cable.swallow()
-    await asyncio.sleep(fault.hold_s)
-    cable.mend(forget=forget)
+    try:
+        await asyncio.sleep(fault.hold_s)
+    finally:
+        cable.mend(forget=forget)
     return f"nothing through to NATS for {fault.hold_s} s, then {'a reset' if forget else 'all of it, late'}"
 
 

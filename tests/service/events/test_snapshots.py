@@ -412,7 +412,10 @@ async def test_a_log_that_loses_its_beginning_is_copied_before_that_matters_howe
 
 async def test_the_keeper_works_by_itself_while_the_projection_runs(log: Log, bus: Bus, tmp_path: Path) -> None:
     bus.settings = msgspec.structs.replace(bus.settings, snapshot_events=5, snapshot_every_s=1.0)
+    for left in ("copy", "copy-journal", "incoming"):  # by one that was killed in the middle
+        (tmp_path / f"p.sqlite.{left}").write_bytes(b"some of it")
     projection = Projection(bus, tmp_path / "p.sqlite", MINE)
     async with projection.running():
+        assert not _left(tmp_path)
         await some(log)
         await eventually(lambda: projection.copied == 10)
