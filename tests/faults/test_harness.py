@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from tests.faults.harness import invariants
 from tests.faults.harness.invariants import Heard, Kept
@@ -137,19 +138,20 @@ async def test_what_is_shown_otherwise_than_it_ended_is_seen() -> None:
 
 
 async def test_bytes_that_nobody_needs_and_needed_ones_that_are_gone_are_seen(bus: Bus) -> None:
-    kept = await Blobs(bus).put(b"image")
-    asked = flash.FlashRequested(timestamp=NOW, host="h", job_id="j", device="board", image=artifact(kept), address=0)
+    kept = await Blobs(bus).put(b"image", name="image.bin")
+    asked = flash.FlashRequested(timestamp=NOW, host="h", job_id="j", device="board", image=kept, address=0)
     assert (await invariants.bytes_needed_and_no_more(bus, recorded(asked))).holds
     unneeded = await invariants.bytes_needed_and_no_more(bus, [], within_s=0.5)
-    assert unneeded.wrong == [f"bytes {kept} are kept, and nobody needs them"]
+    assert unneeded.wrong == [f"bytes {kept.digest} are kept, and nobody needs them"]
     gone = flash.FlashRequested(
-        timestamp=NOW, host="h", job_id="k", device="board", image=artifact("f" * 64), address=0
+        timestamp=NOW,
+        host="h",
+        job_id="k",
+        device="board",
+        image=msgspec.structs.replace(kept, digest="f" * 64),
+        address=0,
     )
     assert len((await invariants.bytes_needed_and_no_more(bus, recorded(asked, gone))).wrong) == 1
-
-
-def artifact(digest: str) -> Artifact:
-    return Artifact(digest=digest, size_bytes=5, name="image.bin")
 
 
 def test_a_client_that_missed_a_frame_or_got_one_twice_is_seen() -> None:

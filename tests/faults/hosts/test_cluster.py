@@ -13,6 +13,7 @@ from nats.errors import Error as NatsError
 from tests.faults.hosts.cluster import LEAF, NODES, Cluster, cluster
 from tests.faults.hosts.network import Network
 
+from benchwire.agent.claim import Desk
 from benchwire.events.blobs import Blobs
 from benchwire.events.bus import STREAM, Bus, connected
 from benchwire.events.event import Event
@@ -20,6 +21,7 @@ from benchwire.events.follow import follow
 from benchwire.events.host import HostStarted
 from benchwire.events.log import Contended, Log, LogUnavailable
 from benchwire.events.presence import Presence, Present
+from benchwire.events.session import SessionClaimed, SessionRequested, SessionStarted
 from benchwire.events.testing.eventually import eventually
 
 NOW = datetime(2026, 1, 17, 12, 0, tzinfo=UTC)
@@ -113,6 +115,58 @@ async def test_a_leader_that_has_lost_the_others_acknowledges_nothing_and_what_i
         await nodes.settled(bus)
         lonely.acknowledged += many.acknowledged
         await check(lonely, bus)
+
+
+async def _goes(bus: Bus, address: str, *, to: bool) -> None:
+    """Changes servers until it is with the one at ``address``, or with another one."""
+
+    def url() -> Any:
+        return bus.nc.connected_url if bus.connected else None
+
+    while ((await eventually(url, within_s=WITHIN_S, what="a server")).hostname == address) is not to:
+        await bus.nc.leave()
+
+
+@pytest.mark.long
+async def test_a_leader_that_has_lost_the_others_is_not_believed_where_it_knows_less_than_whoever_asks(
+    bus: Bus, nodes: Cluster, hosts: Network
+) -> None:
+    """For some seconds it answers as if it led the log still. Readers took the log for another one, and a runner its session for lost."""
+    leader = str(await nodes.leads(bus))
+    others, address = [name for name in NODES if name != leader], hosts[leader].address
+    created, seen, many = str((await bus.js.stream_info(STREAM)).created), list[int](), Writers()
+
+    async def following(reader: Bus) -> None:
+        async with aclosing(follow(reader, ["bench.>"], created=created)) as batches:
+            async for batch in batches:
+                seen.extend(one.sequence for one in batch.messages)
+
+    async with (
+        connected(nodes.settings(nodes.url_of(leader)), name="minority") as minority,
+        connected(nodes.settings(nodes.url_of(*others)), name="majority") as majority,
+        connected(nodes.settings(), name="reader") as reader,
+        asyncio.TaskGroup() as tasks,
+    ):
+        await _goes(reader, address, to=False)
+        task = tasks.create_task(following(reader))
+        async with many.writing(majority):
+            await hosts.cut(leader, of=others)
+            await many.more()
+            await Log(majority).append(SessionRequested(timestamp=NOW, session_id="s", session_name="s", prompt="go"))
+            taken = await Desk(Log(majority), Presence(majority), "runner-1").session("s")
+            assert isinstance(taken.event, SessionClaimed)
+            await eventually(lambda: seen and seen[-1] > taken.sequence, within_s=WITHIN_S, what="the claim is seen")
+            await _goes(reader, address, to=True)
+            claim = Desk(Log(minority), Presence(minority), "runner-1").claim(taken.event, taken.sequence)
+            writing = tasks.create_task(claim.append(SessionStarted(timestamp=NOW, session_id="s")))
+            await asyncio.wait([writing, task], timeout=2.0)
+            await hosts.mend()
+            written = await writing
+        last = await Log(majority).last_sequence("bench.>")
+        await eventually(lambda: seen[-1] == last, within_s=WITHIN_S, what="the last fact is seen")
+        task.cancel()
+    assert written in seen
+    assert seen == sorted(set(seen))
 
 
 class Taken(Exception):

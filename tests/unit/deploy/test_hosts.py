@@ -109,6 +109,10 @@ def test_only_servers_have_certificates_for_servers(tmp_path: Path) -> None:
         (Lab(hosts=dict(list(THREE.items())[:2])), "of two servers none can go on"),
         (Lab(hosts={"a": Host(parts=["nats", "toaster"])}), "there is no part 'toaster'"),
         (Lab(hosts={"a": Host(address="10.0.0.1", parts=["nats", "leaf"])}), "needs no leaf node beside it"),
+        (
+            Lab(hosts={"a": Host(address="10.0.0.1", parts=["nats"]), "b": Host(parts=["leaf", "backup"])}),
+            "not behind a leaf node",
+        ),
         (Lab(hosts={"a.b": Host(parts=["nats"])}), "a.b"),
         (Lab(hosts={"a": Host(parts=["nats"]), "b": Host(parts=["agent"])}), "needs an address that is not 127.0.0.1"),
         (Lab(hosts={"a": Host(address='x" }', parts=["nats"])}), "is no address"),
