@@ -11,7 +11,7 @@ import pytest
 
 from benchwire.events.blobs import BlobIncomplete, BlobMissing, Blobs
 from benchwire.events.bus import Bus
-from benchwire.events.objects import Objects
+from benchwire.events.objects import GivenUp, Objects
 from benchwire.events.presence import Presence, Present
 from benchwire.events.testing.eventually import eventually
 
@@ -194,6 +194,15 @@ async def test_what_puts_that_died_left_is_swept_and_what_is_under_way_is_not(bu
     assert not await objects_.is_whole(left)
     assert await chunks_there(bus) == 3
     await blobs.get(kept.digest)
+
+
+async def test_a_server_that_has_not_heard_of_a_record_is_not_believed_when_it_refuses_the_next(bus: Bus) -> None:
+    """The record may have been taken by another one, which leads the store by now; its chunks were removed all the same."""
+    objects, stored = Objects(bus), await Blobs(bus).store(b"bytes", name="a")
+    with pytest.raises(GivenUp, match="does not know yet"):
+        await objects.written(stored.info, stored.sequence + 1)
+    assert await objects.written(stored.info, stored.sequence - 1) is None
+    assert await objects.written(stored.info, stored.sequence) == stored.sequence + 1
 
 
 async def test_the_store_tells_its_own_time(bus: Bus) -> None:
