@@ -19,8 +19,8 @@ from pathlib import Path
 
 import httpx
 import psutil
-from benchmarks.lab import PATIENCE_S, call
 
+from benchmarks.lab import PATIENCE_S, call
 from benchwire.documents.testing import Process, running
 from benchwire.events import nats_server
 

@@ -18,8 +18,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
-from benchmarks.lab import PATIENCE_S, call, observability
 
+from benchmarks.lab import PATIENCE_S, call, observability
 from benchwire.events import catalog, codec, nats_server
 from benchwire.events.bus import STREAM, Bus, connected
 from benchwire.events.session import MessageSent, SessionEvent, SessionStarted, ToolCalled, ToolReturned

@@ -84,7 +84,7 @@ def _unbound(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.Call):
             words = [node.func, *node.args]
             for word, command in zip(words, [*words[1:], None], strict=True):
-                if ast.unparse(word) in STARTING and not _is_bound(command):
+                if isinstance(word, ast.Attribute) and ast.unparse(word) in STARTING and not _is_bound(command):
                     yield f"{node.lineno} {ast.unparse(word)}"
 
 

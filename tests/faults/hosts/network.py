@@ -34,8 +34,9 @@ def unavailable() -> str | None:
         return f"network namespaces need {', '.join(missing)}"
     # The whole way once: to be root is neither enough in a container nor needed in a user namespace.
     script = "ip link set lo up && ip link add bw0 type veth peer name bw1 && ip link set bw0 up"
-    whole_way = child.dying_with_owner(["unshare", "--net", "sh", "-c", script])
-    tried = subprocess.run(whole_way, capture_output=True, text=True, check=False)
+    tried = subprocess.run(
+        child.dying_with_owner(["unshare", "--net", "sh", "-c", script]), capture_output=True, text=True, check=False
+    )
     if tried.returncode:
         why = (tried.stderr.strip().splitlines() or ["no reason given"])[-1]
         return f"network namespaces are not allowed here ({why}); they are for root, and under `unshare --map-root-user --net`"
