@@ -92,6 +92,7 @@ async def test_what_is_read_is_not_older_than_what_was_acknowledged_although_a_c
         assert (len(read), read[-1]) == (number, sequence)
 
 
+@pytest.mark.long
 async def test_a_leader_that_has_lost_the_others_acknowledges_nothing_and_what_it_was_given_lands_at_most_once(
     bus: Bus, nodes: Cluster, hosts: Network
 ) -> None:
@@ -255,6 +256,7 @@ async def test_whoever_follows_sees_each_fact_once_and_bytes_are_whole_over_a_ch
     await check(writers, bus)
 
 
+@pytest.mark.long
 async def test_nobody_looks_gone_who_could_not_announce_himself_while_the_servers_elected(
     bus: Bus, nodes: Cluster
 ) -> None:
