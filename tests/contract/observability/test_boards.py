@@ -49,7 +49,11 @@ async def test_devices_are_listed_with_what_clients_read(client: httpx.AsyncClie
         listed: list[dict[str, Any]] = (await client.get("/api/devices")).json()["devices"]
         return listed
 
+    async def reachable() -> bool:  # who is there is asked for every half second
+        return all(one["state"] != "offline" for one in await devices())
+
     async with Presence(bus).announced(Present(service="flash-agent", name="lab-1", version="1", pid=1)):
+        await eventually(reachable, what="the host to be there")
         (a, b) = await devices()
         assert {"port", "board_type", "chip_name", "vid", "pid", "host", "state", "lease"} <= set(a)
         assert (a["device_id"], a["board_type"], a["state"], a["lease"]) == ("a", "stm32f405", "available", None)

@@ -395,7 +395,8 @@ int main(void) {
     simulation = await Bench(loaded("arduino_uno"), best, tmp_path).run(source)
     assert simulation.outcome is Outcome.TIMEOUT, simulation.simulator_error  # at rest before the time was over
     assert simulation.output == "BOOT\r\nhalf a second"
-    assert simulation.printed.at_s(len(simulation.output)) >= 0.45
+    # Since BOOT was read, which may have been late; the next prescaler is eight times off.
+    assert simulation.printed.at_s(len(simulation.output)) >= 0.3
     assert "sleeps with interrupts off" in simulation.simulator_error
 
 
