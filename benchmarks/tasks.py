@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -166,13 +167,17 @@ def _cassette(delay_s: float) -> dict[str, Any]:
             *(
                 conversation(
                     board,
-                    [{"text_file": str(firmware / f"{board}_{number}.c")} for number in range(1, tries + 1)],
+                    [{"text": _fenced(firmware / f"{board}_{number}.c")} for number in range(1, tries + 1)],
                     contains=f"Board profile: {board}",
                 )
                 for board, tries in boards.items()
             ),
         ],
     }
+
+
+def _fenced(source: Traversable) -> str:
+    return f"```c\n{source.read_text()}```"
 
 
 def _module(name: str, code: str, tests: str) -> str:
