@@ -117,21 +117,22 @@ def _scribble(file: Path, at: int, chance: random.Random) -> None:
 
 async def _clock_jump(lab: Lab, fault: Fault) -> str:
     off_s = _CLOCK_JUMP_S * (1 if fault.chance < 0.5 else -1)
-    lab.shims[fault.target].set(clock_s=off_s)
-    try:
-        await asyncio.sleep(fault.hold_s)
-    finally:
-        lab.shims[fault.target].set()
+    await _shimmed(lab, fault, clock_s=off_s)
     return f"its wall clock off by {off_s:+.0f} s for {fault.hold_s} s"
 
 
 async def _slow_disk(lab: Lab, fault: Fault) -> str:
-    lab.shims[fault.target].set(flush_s=0.5, write_s=0.02)
+    await _shimmed(lab, fault, flush_s=0.5, write_s=0.02)
+    return f"flushes slower by 500 ms, writes by 20 ms, for {fault.hold_s} s"
+
+
+async def _shimmed(lab: Lab, fault: Fault, **how: float) -> None:
+    shim = lab.shims[fault.target]
+    shim.set(**how)
     try:
         await asyncio.sleep(fault.hold_s)
     finally:
-        lab.shims[fault.target].set()
-    return f"flushes slower by 500 ms, writes by 20 ms, for {fault.hold_s} s"
+        shim.set()
 
 
 async def _cable_pulled(lab: Lab, fault: Fault) -> str:

@@ -13,7 +13,6 @@ import selectors
 import socket
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 
 _ETH_P_ALL = 3
@@ -52,7 +51,6 @@ class Switch:
         self._waiting: list[tuple[float, int, int, bytes]] = []
         self._latest: dict[Path, float] = {}
         self._number = 0
-        self.carried: Counter[str] = Counter()
 
     def run(self) -> None:
         """Until stdin ends."""
@@ -88,7 +86,7 @@ class Switch:
         for _ in range(_TAKEN_AT_ONCE):
             try:
                 frame = self._ports[port].recv(_MOST_BYTES)
-            except (BlockingIOError, OSError):  # nothing more, or its host is gone
+            except OSError:  # nothing more, or its host is gone
                 return
             for to in self._wanted_by(port, frame):
                 self._carry((port, to), frame)
