@@ -13,7 +13,7 @@ from nats.errors import Error as NatsError
 
 from benchwire.events.log import LogUnavailable
 from benchwire.events.projection import ProjectionBehind
-from benchwire.observability.lab import WRITE_DEADLINE_S, Lab
+from benchwire.observability.lab import Lab
 from benchwire.observability.lines import MOST_ERRORS, OF_ONE, Line, Wrong
 from benchwire.observability.wire import sessions as wire
 
@@ -22,6 +22,7 @@ _OF_ALL = (LogUnavailable, ProjectionBehind, NatsError)
 _WINDOW = 256
 _WINDOW_BYTES = 1 << 20
 _BEHIND_S = 30.0
+_WRITE_S = 12.0  # a disk that is busy for a moment shall not break off what has half landed
 
 
 class Tally(msgspec.Struct):
@@ -119,4 +120,4 @@ class _Window:
 
     async def _append(self, number: int, event: wire.Hook) -> int:
         made = event_id(event.session_id, self._key, number)
-        return await self._lab.log.append(event, event_id=made, deadline_s=WRITE_DEADLINE_S)
+        return await self._lab.log.append(event, event_id=made, deadline_s=_WRITE_S)
