@@ -21,7 +21,7 @@ ifneq ($(CURDIR),$(shell cat .venv/installed 2>/dev/null))
 .PHONY: .venv/installed
 endif
 .venv/installed: requirements.lock deploy/setup.sh $(MEMBERS:=/pyproject.toml) | packages
-	@deploy/setup.sh python $(MEMBERS)
+	@deploy/setup.sh python
 	@pwd -P >$@
 
 packages: # looked at every time: a Debian package may have been removed

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the project needs on Debian or Ubuntu: Debian packages (as root or with sudo), uv, and the locked Python packages.
-# Usage: deploy/setup.sh packages (or test-packages, for what only the tests need beside them), then deploy/setup.sh python MEMBER… (the
-# folders of the workspace).
-# Running it again installs only what is missing.
+# Usage: deploy/setup.sh packages (or test-packages, for what only the tests need beside them), then deploy/setup.sh python (all
+# members of the workspace). Running it again installs only what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -108,7 +107,7 @@ install_python_packages() {
     .tools/bin/uv venv --quiet --clear --python "$(python_of)" .venv
   fi
   local editable=() member
-  for member in "$@"; do editable+=(-e "$member"); done
+  for member in libs/* services/* deploy; do editable+=(-e "./$member"); done
   export VIRTUAL_ENV=$PWD/.venv
   again .tools/bin/uv pip sync --quiet --compile-bytecode --require-hashes requirements.lock
   again .tools/bin/uv pip install --quiet --no-deps --no-build-isolation "${editable[@]}"
@@ -121,9 +120,8 @@ case "${1:-}" in
     install_packages
     ;;
   python)
-    shift
     install_uv
-    install_python_packages "$@"
+    install_python_packages
     ;;
-  *) say "usage: deploy/setup.sh packages, deploy/setup.sh test-packages, or deploy/setup.sh python MEMBER…"; exit 2 ;;
+  *) say "usage: deploy/setup.sh packages, deploy/setup.sh test-packages, or deploy/setup.sh python"; exit 2 ;;
 esac

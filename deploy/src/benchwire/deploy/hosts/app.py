@@ -77,7 +77,7 @@ def _next_steps(out: Path, lab: Lab, etc: str) -> list[str]:
         for name, one in lab.hosts.items()
     ]
     lines += [
-        "  start the NATS servers there with --config nats-server.conf; one that runs reads it again on SIGHUP",
+        "  start the NATS servers there with --config /etc/benchwire/nats-server.conf; one that runs reads it again on SIGHUP",
         f"  make the log: env $(cat {out}/admin/admin.env) benchwire deploy streams",
         "  start the parts there, each with its environment, PART.env",
         f"  look: env $(cat {out}/admin/operator.env) benchwire tail",

@@ -177,7 +177,8 @@ class Server:
                 self._ready.set()
                 await self._closing.wait()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told where somebody waits
-            self._problem = f"{_innermost(error)}{self._beside()}"
+            why = _innermost(error)
+            self._problem = why + self._beside(why)
 
     async def _offered(self, client: mcp.Client) -> list[mcp.Tool]:
         """Its tools. Raises ``ToolFailed`` when they are more than can be told to a model."""
@@ -188,11 +189,11 @@ class Server:
             raise ToolFailed(f"what its tools take is described in more than {MAX_SCHEMAS_CHARS} characters")
         return listed
 
-    def _beside(self) -> str:
-        """What is known of it beside its answers; cut when what must not be seen is out of it, so that no half of that stays."""
+    def _beside(self, why: str = "") -> str:
+        """What is known of it beside its answers and ``why``; cut when what must not be seen is out of it, so that no half of that stays."""
         words = self._variables.hidden(self._said.words)[-MAX_SAID_CHARS:]
         told = [self._said.watch.broken, self._said.unheard, f"it said: {words}" if words else None]
-        return "".join(f"; {one}" for one in told if one)
+        return "".join(f"; {one}" for one in told if one and one != why)
 
 
 def _name(server: str, tool: str, names: set[str]) -> str:
