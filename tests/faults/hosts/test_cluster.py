@@ -138,7 +138,8 @@ async def _told(ask: Callable[[], Awaitable[T]]) -> T:
             return [await ask()]
         return []
 
-    return (await eventually(told, within_s=WITHIN_S, what="an answer"))[0]
+    answers: list[T] = await eventually(told, within_s=WITHIN_S, what="an answer")
+    return answers[0]
 
 
 @pytest.mark.long
