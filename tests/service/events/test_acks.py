@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from nats.aio.msg import Msg
 from nats.js.errors import APIError, NoStreamResponseError
 
 from benchwire.events import cancels
 from benchwire.events.bus import STREAM, Bus
+from benchwire.events.parser import Heard
 from benchwire.events.testing.eventually import eventually
 
 SUBJECT = "bench.session.s1.described"
@@ -60,7 +60,7 @@ async def test_an_acknowledgement_that_comes_too_late_is_nobody_elses(bus: Bus) 
 
 
 async def test_headers_of_any_form_are_heard(bus: Bus) -> None:
-    heard: list[Msg] = []
+    heard: list[Heard] = []
     subscription = await bus.nc.hear("ask.heard", heard.append)
     await bus.nc.publish("ask.heard", b"1")
     await bus.nc.publish("ask.heard", b"2", headers={"A": "1", "B": "x: y"})

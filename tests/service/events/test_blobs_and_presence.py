@@ -11,7 +11,8 @@ import pytest
 
 from benchwire.events.blobs import BlobIncomplete, BlobMissing, Blobs
 from benchwire.events.bus import Bus
-from benchwire.events.objects import GivenUp, Objects
+from benchwire.events.chunks import GivenUp
+from benchwire.events.objects import Objects
 from benchwire.events.presence import Presence, Present
 from benchwire.events.testing.eventually import eventually
 

@@ -1,13 +1,15 @@
 import asyncio
 import contextlib
+import signal
 import sqlite3
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlite_utils import Database
 
-from benchwire.events import nats_server, rows
+from benchwire.events import catalog, codec, nats_server, projection, rows
 from benchwire.events.bus import Bus, connected
 from benchwire.events.log import Log, Recorded
 from benchwire.events.projection import Projection, ProjectionBehind, ProjectionDamaged, Schema, rows_of
@@ -30,6 +32,29 @@ def apply(db: Database, one: Recorded) -> None:
 SCHEMA = Schema(filters=["bench.session.>"], tables="CREATE TABLE sessions (seq INTEGER, id TEXT);", apply=apply)
 
 
+# Builds such rows, and is killed in the middle of a transaction, at the event with a given place in the log.
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from benchwire.events.bus import connected
+from benchwire.events.projection import Projection, Schema
+from benchwire.events.settings import NatsSettings
+
+def apply(db, one):
+    if one.sequence == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    db.conn.execute("INSERT INTO sessions VALUES (?, ?)", (one.sequence, one.event.session_id))
+
+async def build():
+    schema = Schema(filters=["bench.session.>"], tables="CREATE TABLE sessions (seq INTEGER, id TEXT);", apply=apply)
+    async with connected(NatsSettings(nats_url=sys.argv[1]), name="killed") as bus:
+        async with Projection(bus, Path(sys.argv[2]), schema).running():
+            pass
+
+asyncio.run(build())
+"""
+
+
 def started(session: str, name: str | None = None) -> SessionStarted:
     return SessionStarted(timestamp=NOW, session_id=session, session_name=name)
 
@@ -49,6 +74,27 @@ async def test_a_reader_sees_what_it_waited_for_and_listeners_hear_it_after_the_
         await projection.wait_for(sequence)
         assert await projection.read(ids) == ["a"]
         assert len(heard) == 1
+
+
+async def test_what_is_committed_gets_into_the_file_beside_the_writer_long_before_he_has_to_move_it(
+    log: Log, bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.sqlite"
+    monkeypatch.setattr(projection, "_MOVED_PAGES", 20)
+
+    def in_the_file() -> bool:
+        with contextlib.closing(sqlite3.connect(rows.uri(path, "immutable=1"), uri=True)) as db:
+            with contextlib.suppress(sqlite3.OperationalError):  # not even its tables
+                return bool(db.execute("SELECT count(*) FROM sessions").fetchone()[0])
+            return False
+
+    live = Projection(bus, path, SCHEMA)
+    async with live.running():
+        for number in range(20):
+            await live.wait_for(await log.append(started(f"s{number}")))
+        await eventually(lambda: asyncio.to_thread(in_the_file))
+        assert await live.read(ids) == [f"s{number}" for number in range(20)]
+    assert len(rows_of(path)["sessions"]) == 20
 
 
 async def test_what_was_applied_is_not_applied_again_after_a_restart_and_a_rebuild_equals_it(
@@ -96,6 +142,26 @@ async def test_an_id_counts_once_for_each_subject_whatever_is_in_it(log: Log, bu
         last = await log.append(started("c"))
         await projection.wait_for(last, timeout_s=20)
         assert await projection.read(ids) == ["a", "b", "c"]
+
+
+async def test_a_rebuild_that_is_killed_in_the_middle_is_gone_on_with_and_makes_the_same_rows(
+    nats: nats_server.Server, bus: Bus, tmp_path: Path
+) -> None:
+    path, whole, many = tmp_path / "p.sqlite", tmp_path / "whole.sqlite", 5000
+    for number in range(1, many + 1):
+        one = started(f"s{number}")
+        await bus.nc.publish(catalog.subject_of(one), codec.encode(one), headers=codec.headers(one, f"id-{number}"))
+    await bus.nc.flush(60)
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, nats.url, str(path), str(many - 100))
+    assert await killed.wait() == -signal.SIGKILL
+    standing = rows.stood_in(path)
+    assert standing is not None
+    assert 0 < standing.sequence < many - 100
+    for file in (path, whole):
+        async with Projection(bus, file, SCHEMA).running():
+            pass
+    assert len(rows_of(whole)["sessions"]) == many
+    assert rows_of(path) == rows_of(whole)
 
 
 async def test_whoever_waited_in_vain_leaves_nothing_behind(bus: Bus, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 Apply = Callable[[Database, Recorded], None]
 ApplyAll = Callable[[Database, Sequence[Recorded]], None]
 
+_SEEN = "INSERT INTO seen VALUES (?)"  # fails on what was applied before
+
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
     """What a service keeps: ``tables`` (SQL that creates them), ``apply`` (one event to rows), and the ``filters`` of what it listens to.
@@ -59,33 +61,37 @@ class Applying:
         except Exception as error:
             if rows.is_of_the_machine(error):
                 raise
-        # One of them cannot be applied. A savepoint for each costs as much as its rows, so that only now they get one.
-        return self._together(messages, one_by_one=True)
+        # One of them was applied before, or cannot be. A savepoint for each costs as much as its rows, so that only now they get one.
+        return self._one_by_one(messages)
 
     def reach(self, sequence: int) -> None:
         """Everything up to ``sequence`` counts as applied."""
         self._db.conn.execute("UPDATE applied SET sequence = max(sequence, ?) WHERE stream = ?", (sequence, STREAM))
 
-    def _together(self, messages: list[Message], *, one_by_one: bool = False) -> list[Recorded]:
+    def _together(self, messages: list[Message]) -> list[Recorded]:
         with self._db.atomic():
-            readable = [(message, one) for message in messages if (one := self._readable(message)) is not None]
-            new = self._unseen(readable)
-            if one_by_one:
-                took = [one for message, one in new if self._fits(one, message)]
+            readable = self._read(messages)
+            keys = [(rows.seen_key(one.id, message.subject),) for message, one in readable]
+            self._db.conn.executemany(_SEEN, keys)
+            took = [one for _, one in readable]
+            if self._schema.apply_all is not None:
+                self._schema.apply_all(self._db, took)
             else:
-                took = [one for _, one in new]
-                self._apply(took)
+                for one in took:
+                    self._schema.apply(self._db, one)
             self.reach(messages[-1].sequence)
+        return self._counted(messages, took)
+
+    def _one_by_one(self, messages: list[Message]) -> list[Recorded]:
+        with self._db.atomic():
+            took = [one for message, one in self._unseen(self._read(messages)) if self._fits(one, message)]
+            self.reach(messages[-1].sequence)
+        return self._counted(messages, took)
+
+    def _counted(self, messages: list[Message], took: list[Recorded]) -> list[Recorded]:
         if len(took) < len(messages):
             self.parked = self._count()
         return took
-
-    def _apply(self, events: Sequence[Recorded]) -> None:
-        if self._schema.apply_all is not None:
-            self._schema.apply_all(self._db, events)
-            return
-        for one in events:
-            self._schema.apply(self._db, one)
 
     def _unseen(self, readable: list[tuple[Message, Recorded]]) -> list[tuple[Message, Recorded]]:
         """What was not applied before; from now on it counts as applied."""
@@ -94,8 +100,11 @@ class Applying:
             new.setdefault(rows.seen_key(one.id, message.subject), (message, one))
         for key in rows.seen(self._db.conn, new):
             del new[key]
-        self._db.conn.executemany("INSERT INTO seen VALUES (?)", ((key,) for key in new))
+        self._db.conn.executemany(_SEEN, ((key,) for key in new))
         return list(new.values())
+
+    def _read(self, messages: list[Message]) -> list[tuple[Message, Recorded]]:
+        return [(message, one) for message in messages if (one := self._readable(message)) is not None]
 
     def _fits(self, one: Recorded, message: Message) -> bool:
         try:

@@ -8,22 +8,21 @@ record names; ``sweep_unnamed`` finds them by their age.
 """
 
 import asyncio
-import contextlib
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from pathlib import Path
+from weakref import WeakSet
 
 import msgspec
-from nats.errors import Error as NatsError
 from nats.js.api import ObjectInfo
 
 from benchwire.events import objects
+from benchwire.events.arriving import Arriving
 from benchwire.events.bus import Bus
 from benchwire.events.event import Artifact
-from benchwire.events.log import LogUnavailable
-from benchwire.events.objects import ABANDONED_S, Objects
+from benchwire.events.objects import ABANDONED_S, Objects, answering
 
 _READ_BYTES = 1 << 20
 
@@ -68,12 +67,27 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
 
 
+Data = bytes | Path | Arriving
+
+
 class Blobs:
     """Puts bytes in, gets them out, whole and checked."""
 
     def __init__(self, bus: Bus, *, may_purge: bool = True) -> None:
         """``may_purge`` is for the one service that frees and sweeps; all others put and get."""
         self._objects = Objects(bus, may_purge=may_purge)
+        self._arriving: WeakSet[Arriving] = WeakSet()
+
+    def arriving(self, may_send: Callable[[int], Awaitable[bool]]) -> Arriving:
+        """Bytes that are going to come piece by piece; see there."""
+        arriving = Arriving(self._objects, may_send)
+        self._arriving.add(arriving)
+        return arriving
+
+    @property
+    def unnamed_bytes(self) -> int:
+        """How much of the store is taken by what is arriving here."""
+        return sum(one.unnamed_bytes for one in self._arriving)
 
     async def put(self, data: bytes | Path, *, name: str, known: Artifact | None = None) -> Artifact:
         """Stores ``data`` under its digest; the same bytes are stored once. Raises ``LogUnavailable``.
@@ -83,20 +97,23 @@ class Blobs:
         """
         return (await self.store(data, name=name, known=known)).artifact
 
-    async def store(self, data: bytes | Path, *, name: str, known: Artifact | None = None) -> Stored:
-        """As ``put``, for whoever has to ``reaffirm`` it later. Raises ``LogUnavailable``."""
+    async def store(self, data: Data, *, name: str, known: Artifact | None = None) -> Stored:
+        """As ``put``, for whoever has to ``reaffirm`` it later. Raises ``LogUnavailable``.
+
+        Bytes that are ``Arriving`` have to be complete. They can be stored again for as long as no record has named their chunks.
+        """
         if known is None:
             digest, size = await asyncio.to_thread(_digest_of, data)
             known = Artifact(digest=digest, size_bytes=size, name=name)
-        with _unavailable():
+        with answering():
             while True:
                 if (stored := await self._kept(known, data)) is not None:
                     return stored
                 # Somebody else wrote the record in between: look again.
 
-    async def reaffirm(self, stored: Stored, data: bytes | Path) -> None:
+    async def reaffirm(self, stored: Stored, data: Data) -> None:
         """A second ``put`` of what was stored a moment ago; one message, when nothing happened since. Raises ``LogUnavailable``."""
-        with _unavailable():
+        with answering():
             if await self._objects.written(stored.info, stored.sequence) is None:
                 await self.store(data, name=stored.artifact.name, known=stored.artifact)
 
@@ -105,7 +122,7 @@ class Blobs:
 
         Raises ``BlobMissing``, ``BlobIncomplete`` and ``LogUnavailable``.
         """
-        with _unavailable():
+        with answering():
             while True:
                 record = await self._objects.record(artifact.digest)
                 if record.there is None:
@@ -116,24 +133,29 @@ class Blobs:
                 if sequence is not None:
                     return Stored(artifact=artifact, info=record.there, sequence=sequence)
 
-    async def _kept(self, artifact: Artifact, data: bytes | Path) -> Stored | None:
+    async def _kept(self, artifact: Artifact, data: Data) -> Stored | None:
         record = await self._objects.record(artifact.digest)
         there = record.there
         is_whole = there is not None and await self._objects.is_whole(there)
         if there is not None and is_whole:
             info = there  # written anew all the same, so that its sequence moves
+        elif isinstance(data, Arriving):
+            info = await data.ended()
         else:
             info = await self._objects.sent(artifact.digest, bytes.fromhex(artifact.digest), data)
         # No answer is not a no: the record may have landed, so only chunks that surely nobody names are taken back.
         sequence = await self._objects.written(info, record.sequence)
         unnamed = info if sequence is None else there
+        if isinstance(data, Arriving) and sequence is None and not is_whole:
+            unnamed = None  # they cannot be sent once more
+            data.is_named = False
         if unnamed is not None and not is_whole:
             await self._objects.purge(unnamed)
         return None if sequence is None else Stored(artifact=artifact, info=info, sequence=sequence)
 
     async def has(self, digest: str) -> bool:
         """Whether bytes with this digest are there. Raises ``LogUnavailable``."""
-        with _unavailable():
+        with answering():
             return (await self._objects.record(digest)).there is not None
 
     async def size_of(self, digest: str) -> int:
@@ -166,7 +188,7 @@ class Blobs:
         left = stop - start
         if left <= 0:
             return
-        with _unavailable():
+        with answering():
             async with aclosing(self._objects.span(info, start, stop)) as pieces:
                 async for piece in pieces:
                     left -= len(piece)
@@ -189,7 +211,7 @@ class Blobs:
         ``unused`` is asked after the record was read. Whoever says in the log that he needs the bytes, and then puts them, keeps them:
         ``unused`` sees what he said, or his put moves the record, and then ``unused`` is asked again.
         """
-        with _unavailable():
+        with answering():
             while True:
                 record = await self._objects.record(digest)
                 if record.info is None:
@@ -205,7 +227,7 @@ class Blobs:
 
     async def named(self) -> AsyncGenerator[list[Named], None]:
         """Everything the store has a record of, a few hundred at a time. Raises ``LogUnavailable``."""
-        with _unavailable():
+        with answering():
             async with aclosing(self._objects.records()) as batches:
                 async for batch in batches:
                     yield [
@@ -215,22 +237,22 @@ class Blobs:
 
     async def forget(self, one: Named) -> None:
         """Removes the record of bytes that were freed, unless they came back. Raises ``LogUnavailable``."""
-        with _unavailable():
+        with answering():
             await self._objects.forgotten(one.digest, one.sequence)
 
     async def now(self) -> datetime:
         """What time it is in the store, whose clock says how old things in it are. Raises ``LogUnavailable``."""
-        with _unavailable():
+        with answering():
             return await self._objects.now()
 
     async def sweep_unnamed(self, *, now: datetime, idle_s: float = ABANDONED_S) -> int:
         """Removes the chunks of puts that died, and returns how many puts that were. Raises ``LogUnavailable``.
 
-        A put in progress, whoever's, has sent something in the last ``idle_s``.
+        A put in progress has sent something in the last ``idle_s``, or its bytes are arriving here.
         """
-        with _unavailable():
+        with answering():
             # In this order: a put that ends meanwhile has its record before the records are read.
-            unnamed = await self._objects.puts()
+            unnamed = await self._objects.puts() - {one.nuid for one in self._arriving}
             if not unnamed:
                 return 0
             async with aclosing(self._objects.records()) as batches:
@@ -245,7 +267,7 @@ class Blobs:
             return swept
 
     async def _info(self, digest: str) -> ObjectInfo:
-        with _unavailable():
+        with answering():
             found = (await self._objects.record(digest)).there
         if found is None:
             raise BlobMissing(digest)
@@ -256,15 +278,9 @@ async def _always() -> bool:
     return True
 
 
-@contextlib.contextmanager
-def _unavailable() -> Iterator[None]:
-    try:
-        yield
-    except (NatsError, OSError, TimeoutError) as error:
-        raise LogUnavailable("the artifact store does not answer") from error
-
-
-def _digest_of(data: bytes | Path) -> tuple[str, int]:
+def _digest_of(data: Data) -> tuple[str, int]:
+    if isinstance(data, Arriving):
+        return data.digest, data.size_bytes
     if isinstance(data, bytes):
         return hashlib.sha256(data).hexdigest(), len(data)
     hashed, size = hashlib.sha256(), 0

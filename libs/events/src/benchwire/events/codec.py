@@ -126,7 +126,9 @@ def _unknown_or_malformed(body: bytes, version: int, error: Exception) -> Unknow
 
 
 def _version(carried: Mapping[str, str] | None) -> int:
-    text = (carried or {}).get(VERSION, "1")
+    text = carried.get(VERSION) if carried else None
+    if text is None:
+        return 1
     try:
         return int(text)
     except ValueError as error:

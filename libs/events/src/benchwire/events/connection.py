@@ -7,17 +7,19 @@ attempts, and gives up; the next cancel, of whoever ends the event loop, then me
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import ConnectionClosedError, ConnectionDrainingError, MaxPayloadError, OutboundBufferLimitError
 from nats.errors import Error as NatsError
 
 from benchwire.events import cancels
+from benchwire.events.outgoing import Outgoing, framed
+from benchwire.events.parser import Hears, Parser
 
-_NO_STATUS = b"NATS/1.0\r\n"
 _NOT_LET_IN = ("authorization violation", "authentication revoked", "authentication expired", "authentication timeout")
 _LAST_WORDS_S = 1.0
 _CLOSE_S = 2.0
@@ -28,32 +30,42 @@ class Connection(Client):
 
     def __init__(self) -> None:
         super().__init__()
-        self._heard: dict[int, Callable[[Msg], None]] = {}
+        self._ps: Parser = Parser(self)
 
-    async def hear(self, subject: str, heard: Callable[[Msg], None]) -> Subscription:
-        """Calls ``heard`` with each message on ``subject``, at once and in order, until the subscription is ended by ``deaf``.
+    async def hear(self, subject: str, hears: Hears) -> Subscription:
+        """Calls ``hears`` with each message on ``subject``, at once and in order, until the subscription is ended by ``deaf``.
 
         nats-py has a queue and a task for each subscription: as much work again as reading a message.
         """
         subscription = await self.subscribe(subject)
-        self._heard[subscription._id] = heard  # noqa: SLF001
+        self._ps.hears[subscription._id] = hears  # noqa: SLF001
         return subscription
 
     async def deaf(self, subscription: Subscription) -> None:
         """Ends what ``hear`` began."""
-        self._heard.pop(subscription._id, None)  # noqa: SLF001
+        self._ps.hears.pop(subscription._id, None)  # noqa: SLF001
         if not self.is_closed:
             await subscription.unsubscribe()
 
-    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        heard = self._heard.get(sid)
-        if heard is None:
-            await super()._process_msg(sid, subject, reply, data, headers)
-            return
-        self.stats["in_msgs"] += 1
-        self.stats["in_bytes"] += len(data)
-        carried = _plain(headers) if headers else None
-        heard(self._build_message(sid, subject, reply, data, carried or await self._process_headers(headers)))
+    async def publish_all(self, messages: Sequence[Outgoing], replies: Sequence[str]) -> None:
+        """Publishes ``messages`` in their order, as ``publish`` does with each, in one piece; answers are to come on ``replies``.
+
+        Raises as ``publish`` does, and then none of them is sent.
+        """
+        if self.is_closed:
+            raise ConnectionClosedError
+        if self.is_draining_pubs:
+            raise ConnectionDrainingError
+        size = sum(len(one.body) for one in messages)
+        if not self.is_connected and size + self._pending_data_size > self._max_pending_size:
+            raise OutboundBufferLimitError
+        if any(len(one.body) > self._max_payload for one in messages):
+            raise MaxPayloadError
+        await self._send_command(framed(messages, replies))
+        self.stats["out_msgs"] += len(messages)
+        self.stats["out_bytes"] += size
+        if self._flush_queue is not None and self._flush_queue.empty():
+            await self._flush_pending()
 
     async def end(self) -> None:
         """Sends what can still be sent, and closes in bounded time, however the server is; no task of the client outlives it."""
@@ -142,17 +154,6 @@ class Connection(Client):
         writer = getattr(self._transport, "_bare_io_writer", None)
         if writer is not None:
             writer.transport.abort()
-
-
-def _plain(headers: bytes) -> dict[str, str] | None:
-    """Headers as our own services write them; None when there is anything about them that wants a closer look."""
-    if not headers.startswith(_NO_STATUS):
-        return None
-    try:
-        lines = headers[len(_NO_STATUS) : -4].decode("ascii").split("\r\n")
-        return dict(line.split(": ", 1) for line in lines)
-    except ValueError:
-        return None
 
 
 async def _over(*tasks: asyncio.Task[Any] | None) -> None:

@@ -4,43 +4,34 @@ A record (subject ``$O.<bucket>.M.…``, one per name) names the chunks (``$O.<b
 the object store can read what is written here.
 """
 
-import asyncio
 import base64
 import contextlib
 import json
-import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 from nats.errors import Error as NatsError
-from nats.js.api import ObjectInfo, ObjectMetaOptions, RawStreamMsg
+from nats.js.api import ObjectInfo, RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
 
 from benchwire.events import clock
 from benchwire.events.bus import ARTIFACTS, Bus
+from benchwire.events.chunks import GivenUp, Sending, blocks_of, chunks_of
 from benchwire.events.follow import Message, held, pending_after
+from benchwire.events.log import LogUnavailable
 
 ABANDONED_S = 900.0  # chunks of a put that sent nothing for so long belong to nobody
 ALL_RECORDS = f"$O.{ARTIFACTS}.M.>"
 ALL_CHUNKS = f"$O.{ARTIFACTS}.C.>"
-_CHUNK_BYTES = 128 * 1024  # what other clients of the object store use
-_BLOCK_BYTES = 8 * _CHUNK_BYTES  # chunks on their way at once: their acks are waited for together
 _FEW = 2  # as many chunks are asked for one by one; for more, a consumer is worth its three requests
 _NEAR = 16  # chunks that are passed over rather than looked for
 _STREAM = f"OBJ_{ARTIFACTS}"
 _INFO = f"$JS.API.STREAM.INFO.{_STREAM}"
 _INFO_TIMEOUT_S = 10.0
-_ACK_TIMEOUT_S = 5.0
 _WRONG_LAST_SEQUENCE = (10071, 10164)  # nats-server's JSStreamWrongLastSequence…ErrF
-
-
-class GivenUp(OSError):
-    """Nobody can say whether the object is there, or will be."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -123,36 +114,27 @@ class Objects:
             async for batch in batches:
                 yield [(one, _brief.decode(one.body)) for one in batch.messages]
 
+    def sending(self) -> Sending:
+        """A put that begins; to be taken back by ``purge`` unless it is named in the end."""
+        return Sending(self._bus)
+
     async def sent(self, name: str, digest: bytes, data: bytes | Path) -> ObjectInfo:
-        """Sends the chunks; nobody sees them before the record is written. What was sent is taken back when it fails."""
-        info = ObjectInfo(
-            name=name, bucket=ARTIFACTS, nuid=self._bus.nc._nuid.next().decode(),  # noqa: SLF001 - nats-py has no public one
-            size=0, chunks=0, mtime=datetime.now(UTC).isoformat(), options=ObjectMetaOptions(max_chunk_size=_CHUNK_BYTES),
-            digest="SHA-256=" + base64.urlsafe_b64encode(digest).decode(),
-        )  # fmt: skip
-        begun = time.monotonic()
+        """Sends the chunks of ``data``. What was sent is taken back when it fails."""
+        sending = self.sending()
         try:
-            async with aclosing(_read(data)) as blocks:
+            async with aclosing(blocks_of(data)) as blocks:
                 async for block in blocks:
-                    await self._send(chunks_of(info), block)
-                    info.size, info.chunks = (info.size or 0) + sum(map(len, block)), (info.chunks or 0) + len(block)
-            # Whoever was frozen for long may have been taken for dead, and his chunks for rubbish.
-            if time.monotonic() - begun > ABANDONED_S / 2:
-                await self._check(info)
+                    await sending.add(block)
+            if sending.took_s > ABANDONED_S / 2:
+                await self.check(sending.info)
         except BaseException:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
-                await self.purge(info)
+                await self.purge(sending.info)
             raise
-        return info
+        return sending.of(name, digest)
 
-    async def _send(self, subject: str, pieces: list[bytes]) -> None:
-        # One connection keeps the order in which publishes begin.
-        publish = self._bus.acks.publish
-        acks = await asyncio.gather(*(publish(subject, one, headers=None, timeout_s=_ACK_TIMEOUT_S) for one in pieces))
-        if any(later.seq <= earlier.seq for earlier, later in pairwise(acks)):
-            raise GivenUp("the artifact store took pieces out of order")
-
-    async def _check(self, info: ObjectInfo) -> None:
+    async def check(self, info: ObjectInfo) -> None:
+        """Whoever was frozen, or waited, for long may have been taken for dead, and his chunks for rubbish: raises ``GivenUp`` then."""
         if not await self.is_whole(info):
             raise GivenUp("storing took so long that it was given up")
 
@@ -260,14 +242,18 @@ class Objects:
             return None
 
 
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """Says ``LogUnavailable`` where NATS says that it cannot."""
+    try:
+        yield
+    except (NatsError, OSError, TimeoutError) as error:
+        raise LogUnavailable("the artifact store does not answer") from error
+
+
 def record_of(name: str) -> str:
     """The subject of a record."""
     return f"$O.{ARTIFACTS}.M.{base64.urlsafe_b64encode(name.encode()).decode()}"
-
-
-def chunks_of(info: ObjectInfo) -> str:
-    """The subject of the chunks."""
-    return f"$O.{ARTIFACTS}.C.{info.nuid}"
 
 
 def gone(name: str, nuid: str) -> ObjectInfo:
@@ -287,21 +273,3 @@ def _chunk_bytes_of(info: ObjectInfo) -> int:
     """How many bytes each chunk but the last has; 0 when they were cut in another way, and only reading from the start helps."""
     each = (info.options.max_chunk_size if info.options else None) or 0
     return each if each and -(-(info.size or 0) // each) == info.chunks else 0
-
-
-async def _read(data: bytes | Path) -> AsyncGenerator[list[bytes], None]:
-    """The pieces of ``data``, as many at a time as go out together."""
-    if isinstance(data, bytes):
-        for start in range(0, len(data), _BLOCK_BYTES):
-            yield _cut(data[start : start + _BLOCK_BYTES])
-        return
-    source: BinaryIO = await asyncio.to_thread(data.open, "rb")
-    try:
-        while block := await asyncio.to_thread(source.read, _BLOCK_BYTES):
-            yield _cut(block)
-    finally:
-        source.close()
-
-
-def _cut(block: bytes) -> list[bytes]:
-    return [block[at : at + _CHUNK_BYTES] for at in range(0, len(block), _CHUNK_BYTES)]

@@ -12,7 +12,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -24,8 +24,10 @@ from sqlite_utils import Database
 from benchwire.events import cancels, intact, rows, streams
 from benchwire.events.applying import Apply, Applying, Schema
 from benchwire.events.bus import Bus
+from benchwire.events.deadline import awaited
 from benchwire.events.follow import Batch, Message, follow
 from benchwire.events.log import Log, Recorded
+from benchwire.events.relay import Relay
 from benchwire.events.rows import Stood, rows_of
 from benchwire.events.snapshots import record, start
 from benchwire.events.snapshots.file import swept
@@ -38,6 +40,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Listener = Callable[[Sequence[Recorded]], None]
 
+# About as many pages as one commit writes, beside two events to a page, and as many as are moved into the file at a time: a quarter of those
+# with which SQLite's writer does it. To look how many there are would cost SQLite its locks: they go when anybody in the process closes the file.
+_PAGES_OF_A_COMMIT = 5
+_MOVED_PAGES = 2000
 _MOST_TOGETHER = 2000  # events in one transaction; each is dearer in a smaller one
 
 
@@ -72,18 +78,26 @@ class Projection:
     """One SQLite file: written in one thread by ``run``, read in others by ``read``."""
 
     def __init__(
-        self, bus: Bus, path: Path, schema: Schema, *, linger_s: float = 0.0, with_snapshots: bool = True
-    ) -> None:
+        self, bus: Bus, path: Path, schema: Schema, *, linger_s: float = 0.0, with_snapshots: bool = True,
+        beside: "Projection | None" = None,
+    ) -> None:  # fmt: skip
         """``linger_s`` is how long it may wait for more once it has caught up: rows that are dear to commit come in larger batches then.
+
+        What it follows ``beside`` has all of its filters, and runs for longer: what that one reads of the log is not read again.
 
         Without snapshots it neither starts from one nor makes any: whoever compares a rebuild with rows wants it from the log.
         """
         self._bus = bus
         self._linger_s = linger_s
+        self._beside = beside
+        self._relay = Relay()
         self._path = path
         self._schema = schema
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"write-{path.stem}")
         self._readers = ThreadPoolExecutor(2, thread_name_prefix=f"read-{path.stem}")
+        self._mover = ThreadPoolExecutor(1, thread_name_prefix=f"move-{path.stem}")
+        self._moving: Future[None] | None = None
+        self._unmoved_pages = 0
         self._local = threading.local()
         self._open_readers: list[Database] = []
         self._db: Database | None = None
@@ -150,12 +164,11 @@ class Projection:
         waiting = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (sequence, next(self._numbers), waiting))
         try:
-            async with asyncio.timeout(timeout_s):
-                await waiting
+            await awaited(waiting, timeout_s=timeout_s)
         except TimeoutError:
             raise ProjectionBehind(f"at {self._state.applied} of {sequence} after {timeout_s} s") from None
         finally:
-            if not waiting.done() or waiting.cancelled():
+            if not waiting.done() or waiting.cancelled() or waiting.exception() is not None:
                 self._waiting = [one for one in self._waiting if one[2] is not waiting]
                 heapq.heapify(self._waiting)
 
@@ -189,16 +202,25 @@ class Projection:
             log.warning("%s: %s", self._path.name, told)
             self._state = msgspec.structs.replace(self._state, lacking=told)
         self._reached(standing.sequence)
-        # Raises StreamReplaced: rows of one log and events of another do not go together, and the next start builds new ones.
-        events = follow(
-            self._bus, self._schema.filters, after=standing.sequence, batch=_MOST_TOGETHER, created=origin.created,
-            reached=lambda: self._state.applied,
-        )  # fmt: skip
-        async with aclosing(events) as batches:
+        async with aclosing(self._batches(standing.sequence, origin)) as batches:
             async for batch in batches:
+                self._relay.hand_on(batch)
                 await self._take(batch)
                 if self._linger_s and batch.messages and batch.pending == 0:
                     await asyncio.sleep(self._linger_s)
+
+    def _batches(self, after: int, origin: Origin) -> AsyncGenerator[Batch, None]:
+        """Raises ``StreamReplaced``: rows of one log and events of another do not go together, and the next start builds new ones."""
+
+        def read(after: int) -> AsyncGenerator[Batch, None]:
+            return follow(
+                self._bus, self._schema.filters, after=after, batch=_MOST_TOGETHER, created=origin.created,
+                reached=lambda: self._state.applied,
+            )  # fmt: skip
+
+        if self._beside is None:
+            return read(after)
+        return self._beside._relay.follow(self._schema.filters, after=after, batch=_MOST_TOGETHER, read=read)  # noqa: SLF001 - of its own kind
 
     async def _start(self, origin: Origin, last: int, beginning: Beginning) -> bool:
         """Puts a snapshot in the place of the file, when there is none, or the log no longer has what follows it. Returns whether it did."""
@@ -278,6 +300,7 @@ class Projection:
         while True:
             try:
                 took = await self._in_writer(partial(self._applying.take, messages))
+                self._move(len(messages))
             except sqlite3.OperationalError as error:
                 self._state = msgspec.structs.replace(self._state, behind=len(messages), trouble=str(error))
             else:
@@ -285,6 +308,15 @@ class Projection:
                 return took
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, 2.0)
+
+    def _move(self, events: int) -> None:
+        """Keeps the write-ahead log short while somebody may wait for rows; while they are built anew, nobody does."""
+        if not self._state.caught_up:
+            return
+        self._unmoved_pages += _PAGES_OF_A_COMMIT + events // 2
+        if self._unmoved_pages >= _MOVED_PAGES and (self._moving is None or self._moving.done()):
+            self._unmoved_pages = 0
+            self._moving = self._mover.submit(rows.moved, self._path)
 
     async def _in_writer(self, call: Callable[[], T]) -> T:
         # Shielded: a cancel must not leave the thread in the middle of a transaction that nobody waits for.
@@ -354,6 +386,7 @@ class Projection:
     def _close(self) -> None:
         self._writer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
+        self._mover.shutdown(wait=True)
         for db in [*self._open_readers, *([self._db] if self._db is not None else [])]:
             db.close()
         if self._damage is not None:

@@ -10,9 +10,8 @@ import json
 from collections import deque
 from collections.abc import AsyncGenerator
 
-from nats.aio.msg import Msg
-
 from benchwire.events.bus import Bus
+from benchwire.events.parser import Heard
 
 _HEARTBEAT_S = 1.0
 _SILENCE_S = 3.0
@@ -32,7 +31,7 @@ class Pull:
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._batch = batch
         self._reply = bus.nc.new_inbox()
-        self._inbox: deque[Msg | None] = deque()
+        self._inbox: deque[Heard | None] = deque()
         self._came = asyncio.Event()
         self._asked = 0
         self._lost: Lost | None = None
@@ -47,7 +46,7 @@ class Pull:
         finally:
             await self._bus.nc.deaf(subscription)
 
-    async def messages(self) -> list[Msg]:
+    async def messages(self) -> list[Heard]:
         """What has come, at least one message. Raises ``Lost``, but only after what came before the loss was taken."""
         while True:
             if self._lost is not None:
@@ -57,7 +56,7 @@ class Pull:
             if came := self._sorted_out(await self._drained()):
                 return came
 
-    def _take(self, message: Msg | None) -> None:
+    def _take(self, message: Heard | None) -> None:
         self._inbox.append(message)
         self._came.set()
 
@@ -66,7 +65,7 @@ class Pull:
         await self._bus.nc.publish(self._subject, json.dumps(request).encode(), reply=self._reply)
         self._asked += self._batch
 
-    async def _drained(self) -> list[Msg | None]:
+    async def _drained(self) -> list[Heard | None]:
         if not self._inbox:
             self._came.clear()
             try:
@@ -78,7 +77,7 @@ class Pull:
             await asyncio.sleep(0)  # whoever takes without end lets others have their turn
         return [self._inbox.popleft() for _ in range(min(len(self._inbox), self._batch))]
 
-    def _sorted_out(self, taken: list[Msg | None]) -> list[Msg]:
+    def _sorted_out(self, taken: list[Heard | None]) -> list[Heard]:
         messages = []
         for one in taken:
             if one is None:

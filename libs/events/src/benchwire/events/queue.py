@@ -46,7 +46,7 @@ async def deliveries(
         try:
             async with pull.listening():
                 while True:
-                    for delivery in await pull.messages():
-                        yield delivery
+                    for one in await pull.messages():
+                        yield Msg(bus.nc, one.subject, one.reply, one.data, one.headers)
         except (Lost, NatsError, OSError) as reason:
             log.info("the queue %s is read anew: %s", name, str(reason) or "no answer")

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import logging
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +11,8 @@ from urllib.parse import quote
 
 import msgspec
 from sqlite_utils import Database
+
+log = logging.getLogger(__name__)
 
 LAYOUT = 2  # goes up when these tables, or what stands in them, change: then every file is made anew
 # ``seen`` has ids with the subjects that they came on. ``lacking`` says, one row for each time, which events had left the log before they could
@@ -100,10 +103,20 @@ def opened(path: Path, *, read_only: bool = False) -> Database:
         conn.execute("PRAGMA journal_mode = WAL")
         # WAL survives a killed process as it is; what a power cut takes is in the log, and read again from there.
         conn.execute("PRAGMA synchronous = NORMAL")
-        # A checkpoint waits for the disk, and whoever waits for a row waits with it: less often than once in a hundred commits, and 32 MB at most.
+        # A checkpoint waits for the disk, and whoever waits for a row would wait with it: ``moved`` does it beside the writer, who does it only
+        # when that does not keep up, and 32 MB wait.
         conn.execute("PRAGMA wal_autocheckpoint = 8000")
         conn.execute("PRAGMA cache_size = -8000")  # KiB
     return Database(conn)
+
+
+def moved(path: Path) -> None:
+    """Moves what stands in the write-ahead log into the file, beside whoever writes and reads."""
+    try:
+        with contextlib.closing(sqlite3.connect(uri(path, "mode=rw"), uri=True)) as db:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    except sqlite3.DatabaseError as error:  # whoever writes meets it, too, and says what follows from it
+        log.warning("%s: its write-ahead log could not be moved: %s", path.name, error)
 
 
 def removed(path: Path) -> None:

@@ -29,6 +29,7 @@ _MOST_DEPTH = 100  # of what is looked at text by text
 _MOST_KEY_LINES = 256  # of a private key that is printed line by line
 _WHOLE_LINE_CHARS = 40  # the first of them is never shorter
 _MOST_KEYS = 1024
+_LINES = (SerialLine, TaskLog)
 _KEY_HEADERS = ("Proc-Type:", "DEK-Info:", "Comment:", "Version:")
 _TOO_DEEP = "[redacted: nested too deeply to be looked through]"
 _KEY = marker("private key")
@@ -63,7 +64,7 @@ class Door:
     def body(self, event: Event) -> bytes:
         """The bytes of ``event`` as they may be published."""
         body = _encoder.encode(event)
-        if isinstance(event, SerialLine | TaskLog) and (self._in_keys or "PRIVATE KEY" in event.line):
+        if isinstance(event, _LINES) and (self._in_keys or "PRIVATE KEY" in event.line):
             event = self._of_a_key(event)
             body = _encoder.encode(event)
         there = self._there(body, event)
