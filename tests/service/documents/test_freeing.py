@@ -2,6 +2,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ import pytest
 
 from benchwire.documents.cache import Cache
 from benchwire.documents.commands import Received
+from benchwire.documents.document import Document
 from benchwire.documents.projection import SCHEMA
 from benchwire.documents.store import Store
 from benchwire.events.blobs import Blobs
 from benchwire.events.bus import Bus
-from benchwire.events.document import DocumentCreated
+from benchwire.events.document import DocumentCreated, DocumentDeleted
 from benchwire.events.event import Event
-from benchwire.events.log import Log
+from benchwire.events.log import Log, LogUnavailable
 from benchwire.events.presence import BACKUP, Presence, Present
 from benchwire.events.projection import Projection
 
@@ -47,6 +49,38 @@ async def test_an_upload_whose_bytes_are_freed_just_before_its_event_puts_them_a
     received = Received(filename="a", content_type="text/plain", size_bytes=4, digest=artifact.digest)
     made = await store.create(received, file)
     assert await Blobs(bus).get(made.digest) == b"same"
+
+
+async def test_a_large_upload_whose_bytes_are_freed_just_before_its_event_is_withdrawn_and_may_be_repeated(
+    store: Store, bus: Bus, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes came once, went into the store as they came, and are nowhere else."""
+    data, append = b"large" * 500_000, Log.append
+    digest = sha256(data).hexdigest()
+    received = Received(filename="a", content_type="text/plain", size_bytes=len(data), digest=digest)
+
+    async def come() -> Document:
+        arriving = store.arriving()
+        try:
+            await arriving.write(data)
+            await arriving.complete()
+            return await store.create(received, arriving.data)
+        finally:
+            await arriving.remove()
+
+    async def late(log: Log, event: Event, **given: Any) -> int:
+        await Blobs(bus).delete(digest)
+        return await append(log, event, **given)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Log, "append", late)
+        with pytest.raises(LogUnavailable, match="send them again"):
+            await come()
+    events = [type(one.event) async for one in log.read(["bench.document.>"])]
+    assert events == [DocumentCreated, DocumentDeleted]
+    assert (await bus.js.stream_info("OBJ_artifacts", subjects_filter="$O.artifacts.C.>")).state.subjects is None
+    made = await come()
+    assert await Blobs(bus).get(made.digest) == data
 
 
 async def test_bytes_of_a_document_that_came_a_moment_ago_on_another_host_are_not_freed(

@@ -7,14 +7,16 @@ from urllib.parse import urlsplit
 
 import httpx
 import psutil
+import pytest
 from blockbuster import blockbuster_ctx
 
 from benchwire.documents.testing import Process, Service, running, serving
-from benchwire.events import nats_server
-from benchwire.events.bus import Bus
+from benchwire.events import chunks, nats_server
+from benchwire.events.bus import Bus, connected
 from benchwire.events.document import DocumentCreated, DocumentDeleted
 from benchwire.events.log import Log
 from benchwire.events.projection import rows_of
+from benchwire.events.settings import NatsSettings
 from benchwire.events.testing.eventually import eventually
 
 MIB = 1 << 20
@@ -69,14 +71,23 @@ async def test_memory_does_not_grow_with_the_file(nats: nats_server.Server, tmp_
         assert service.incoming == []
 
 
-async def half_an_upload(service: Service) -> asyncio.StreamWriter:
+async def chunks_there(bus: Bus) -> int:
+    found = await bus.js.stream_info("OBJ_artifacts", subjects_filter="$O.artifacts.C.>")
+    return sum((found.state.subjects or {}).values())
+
+
+async def half_an_upload(service: Service, bus: Bus) -> asyncio.StreamWriter:
     where = urlsplit(service.url)
     _, writer = await asyncio.open_connection(where.hostname, where.port)
     lines = ["POST /documents HTTP/1.1", f"Host: {where.netloc}", "Content-Length: 9000000"]
     writer.write("\r\n".join([*lines, f"Content-Type: {FORM['content-type']}", "", ""]).encode() + HEAD)
     writer.write(b"x" * 3 * MIB)
     await writer.drain()
-    await eventually(lambda: any(one.stat().st_size > MIB for one in service.incoming), what="bytes on disk")
+
+    async def begun() -> bool:
+        return await chunks_there(bus) > 0
+
+    await eventually(begun, what="bytes in the store")
     return writer
 
 
@@ -84,26 +95,127 @@ async def test_an_upload_that_breaks_off_leaves_nothing(
     nats: nats_server.Server, tmp_path: Path, bus: Bus, log: Log
 ) -> None:
     async with serving(nats.url, tmp_path / "data") as service, client(service) as http:
-        writer = await half_an_upload(service)
+        writer = await half_an_upload(service, bus)
         writer.close()
-        await eventually(lambda: service.incoming == [], what="no temporary file")
+        await eventually(lambda: is_empty(bus), what="nothing in the store")
+        assert service.incoming == []
         assert await log.last_sequence("bench.>") == 0
-        assert (await bus.js.stream_info("OBJ_artifacts")).state.messages == 0
         assert (await http.get("/documents")).json() == []
 
 
-async def test_what_an_upload_left_when_the_service_was_killed_is_cleared_at_the_next_start(
-    nats: nats_server.Server, tmp_path: Path, log: Log
+async def is_empty(bus: Bus) -> bool:
+    return (await bus.js.stream_info("OBJ_artifacts")).state.messages == 0
+
+
+async def test_what_an_upload_left_when_the_service_was_killed_is_cleared_by_the_next_one(
+    nats: nats_server.Server, tmp_path: Path, bus: Bus, log: Log
 ) -> None:
     async with running(nats.url, tmp_path / "data") as service:
-        writer = await half_an_upload(service)
+        writer = await half_an_upload(service, bus)
         service.process.kill()
         await service.process.wait()
         writer.close()
-        assert len(service.incoming) == 1
-    async with serving(nats.url, tmp_path / "data") as service:
+        assert await chunks_there(bus) > 0
         assert service.incoming == []
+    async with serving(nats.url, tmp_path / "data", documents_grace_s="1"):
+        await eventually(lambda: is_empty(bus), within_s=20, what="nothing in the store")
         assert await log.last_sequence("bench.>") == 0
+
+
+async def test_an_upload_that_is_refused_at_its_end_leaves_nothing(
+    nats: nats_server.Server, tmp_path: Path, bus: Bus
+) -> None:
+    data = os.urandom(3 * MIB)
+    async with (
+        serving(nats.url, tmp_path / "data", documents_max_bytes=str(3 * MIB)) as service,
+        client(service) as http,
+    ):
+        for status, body, fields, said in (
+            (400, data, {"tags": "no!"}, "no!"),
+            (400, data, {"checksum": "0" * 64}, "send them again"),
+            (413, data + b"x", {}, str(3 * MIB)),
+        ):
+            answer = await http.post("/documents", files={"file": ("a.bin", body)}, data=fields)
+            assert (answer.status_code, said in answer.json()["detail"]) == (status, True), answer.text
+            assert await is_empty(bus)
+            assert service.incoming == []
+
+
+async def test_the_quota_holds_for_what_is_still_coming_and_bytes_that_are_there_need_no_room(
+    nats: nats_server.Server, tmp_path: Path, bus: Bus
+) -> None:
+    kept, more = os.urandom(4 * MIB), os.urandom(6 * MIB)
+    most = 0
+
+    async def watched(sending: asyncio.Task[httpx.Response]) -> httpx.Response:
+        nonlocal most
+        while not sending.done():
+            most = max(most, (await bus.js.stream_info("OBJ_artifacts")).state.bytes)
+            await asyncio.wait([sending], timeout=0.005)
+        return sending.result()
+
+    async with (
+        serving(nats.url, tmp_path / "data", documents_total_bytes=str(6 * MIB)) as service,
+        client(service) as http,
+    ):
+        assert (await http.post("/documents", files={"file": ("a", kept)})).status_code == 201
+        refused = await watched(asyncio.create_task(http.post("/documents", files={"file": ("b", more)})))
+        assert (refused.status_code, "bytes" in refused.json()["detail"]) == (507, True)
+        again = await watched(asyncio.create_task(http.post("/documents", files={"file": ("c", kept)})))
+        assert (again.status_code, again.json()["checksum"]) == (201, hashlib.sha256(kept).hexdigest())
+        assert (await http.get(f"/documents/{again.json()['id']}")).content == kept
+        assert most < 7 * MIB
+        assert await chunks_there(bus) == 32
+
+
+async def test_the_same_large_bytes_that_come_several_times_at_once_are_stored_once(
+    nats: nats_server.Server, tmp_path: Path, bus: Bus
+) -> None:
+    data = os.urandom(2 * MIB + 5)
+    async with serving(nats.url, tmp_path / "data") as service, client(service) as http:
+        answers = await asyncio.gather(*(http.post("/documents", files={"file": ("a", data)}) for _ in range(4)))
+        assert [one.status_code for one in answers] == [201] * 4
+        assert await chunks_there(bus) == 17
+        for one in answers:
+            assert (await http.get(f"/documents/{one.json()['id']}")).content == data
+
+
+async def test_an_upload_in_whose_middle_nats_dies_is_told_so_and_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "_ACK_TIMEOUT_S", 1.0)
+    data = os.urandom(5 * MIB)
+    async with (
+        nats_server.running(tmp_path / "nats") as server,
+        serving(server.url, tmp_path / "data", documents_grace_s="1") as service,
+        client(service) as http,
+    ):
+
+        async def body() -> AsyncIterator[bytes]:
+            yield HEAD + data[: 2 * MIB]
+            server.process.kill()
+            await server.process.wait()
+            yield data[2 * MIB :] + TAIL
+
+        answer = await http.post("/documents", content=body(), headers=FORM)
+        assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True)
+        assert "does not answer" in answer.json()["detail"]
+        async with (
+            nats_server.running(tmp_path / "nats", port=server.port),
+            connected(NatsSettings(nats_url=server.url), name="test") as bus,
+        ):
+
+            async def healthy() -> bool:
+                return (await http.get("/health")).status_code == 200
+
+            await eventually(healthy)
+            made = await http.post("/documents", files={"file": ("a.bin", data)})
+            assert (made.status_code, made.json()["checksum"]) == (201, hashlib.sha256(data).hexdigest())
+
+            async def swept() -> bool:
+                return await chunks_there(bus) == 40
+
+            await eventually(swept, within_s=20, what="only the chunks of the document")
 
 
 async def test_many_at_once_are_all_kept_and_a_rebuild_equals_the_live_rows(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchwire.web.forms import BadForm, Form, FormTooLarge, Kind, Part, received
+from benchwire.web.forms import BadForm, Form, FormTooLarge, Kind, Part, TemporaryFile, files_in, received
 
 KIND = "multipart/form-data; boundary=x"
 TAIL = b"\r\n--x--\r\n"
@@ -21,10 +21,12 @@ async def pieces(body: bytes) -> AsyncIterator[bytes]:
         yield body[place : place + 7]
 
 
-async def taken(incoming: Path, *parts: bytes, tail: bytes = TAIL, limit_bytes: int = 100) -> tuple[Form, list[bytes]]:
+async def taken(
+    incoming: Path, *parts: bytes, tail: bytes = TAIL, limit_bytes: int = 100
+) -> tuple[Form[TemporaryFile], list[bytes]]:
     body = b"".join(parts).lstrip() + tail
-    async with received(pieces(body), KIND, incoming, limit_bytes=limit_bytes) as form:
-        return form, [one.path.read_bytes() for one in form.files]
+    async with received(pieces(body), KIND, files_in(incoming), limit_bytes=limit_bytes) as form:
+        return form, [one.kept.path.read_bytes() for one in form.files]
 
 
 def left_in(incoming: Path) -> list[Path]:
@@ -36,8 +38,8 @@ async def test_files_and_fields_are_taken_in_their_order(tmp_path: Path) -> None
     form, [data] = await taken(tmp_path, part('name="a"', b"1"), file, part('name="a"', "ü".encode()))
     assert form.fields == [("a", "1"), ("a", "ü")]
     [one] = form.files
-    assert (one.part.field, one.part.filename, one.size_bytes) == ("file", "a.bin", 40)
-    assert one.digest == hashlib.sha256(data).hexdigest()
+    assert (one.part.field, one.part.filename, one.kept.size_bytes) == ("file", "a.bin", 40)
+    assert one.kept.digest == hashlib.sha256(data).hexdigest()
     assert left_in(tmp_path) == []
 
 
@@ -74,5 +76,5 @@ async def test_who_takes_the_form_says_what_each_part_is(tmp_path: Path) -> None
         return "file" if one.field == "file" else "passed over"
 
     body = part('name="x"; filename="x"', b"\xff").lstrip() + part('name="file"', b"abc") + TAIL
-    async with received(pieces(body), KIND, tmp_path, limit_bytes=100, kind_of=kind_of) as form:
+    async with received(pieces(body), KIND, files_in(tmp_path), limit_bytes=100, kind_of=kind_of) as form:
         assert ([one.part.field for one in form.files], form.fields) == (["file"], [])

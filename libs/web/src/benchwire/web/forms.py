@@ -1,4 +1,4 @@
-"""Taking a form with files: straight from the socket to temporary files of one's own, hashed on the way.
+"""Taking a form with files: straight from the socket to where the files go, such as temporary files of one's own that are hashed on the way.
 
 Litestar's form parsing keeps fields of any length in memory, and spools files to the system's temporary directory, from where they are lost
 track of when the client goes away.
@@ -8,10 +8,10 @@ import asyncio
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterator
 from email.message import Message
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 from litestar.exceptions import InternalServerException
@@ -29,7 +29,6 @@ MAX_FIELD_BYTES = 64 << 10
 _MAX_HEADER_BYTES = 32 << 10  # a file's name of 4096 characters has up to 16 KiB
 _MAX_SEGMENTS = 128
 _WRITE_BYTES = 1 << 20
-HELD_BYTES = 2 * _WRITE_BYTES  # of a form's files: what is gathered, and what is being written
 
 
 class BadForm(ValueError):
@@ -67,20 +66,34 @@ def kind_of(part: Part) -> Kind:
     return "file" if part.filename else "text"
 
 
-class FormFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of the form: its part, where its bytes are while the form is open, and their SHA-256 in hex."""
+class Sink(Protocol):
+    """Where the bytes of a file go."""
+
+    async def write(self, piece: bytes) -> None:
+        """The next bytes."""
+
+    async def complete(self) -> None:
+        """Nothing more comes."""
+
+    async def remove(self) -> None:
+        """The form is over, or broke off, and with it what was kept for its time only."""
+
+
+Kept = TypeVar("Kept", bound=Sink)
+
+
+class FormFile(msgspec.Struct, Generic[Kept], frozen=True):
+    """A file of the form: its part, and where its bytes went."""
 
     part: Part
-    path: Path
-    digest: str
-    size_bytes: int
+    kept: Kept
 
 
-class Form(msgspec.Struct, frozen=True):
+class Form(msgspec.Struct, Generic[Kept], frozen=True):
     """Text fields and files, each in the order of the form."""
 
     fields: list[tuple[str, str]]
-    files: list[FormFile]
+    files: list[FormFile[Kept]]
 
 
 async def cleared(incoming: Path) -> None:
@@ -98,20 +111,20 @@ async def cleared(incoming: Path) -> None:
 async def received(
     body: AsyncIterable[bytes],
     content_type: str,
-    incoming: Path,
+    into: Callable[[], Awaitable[Kept]],
     *,
     limit_bytes: int,
     kind_of: Callable[[Part], Kind] = kind_of,
-) -> AsyncGenerator[Form, None]:
-    """The form in ``body``; its files are in ``incoming`` for the time of the context, ``limit_bytes`` of them at most.
+) -> AsyncGenerator[Form[Kept], None]:
+    """The form in ``body``; ``into`` says of each file where its bytes go, ``limit_bytes`` of all files together at most.
 
-    ``kind_of`` says of each part, before its bytes come, what it is; what it raises ends the upload there. Raises ``BadForm``,
-    ``FormTooLarge`` and ``NoRoom``.
+    What is there is removed when the context is left. ``kind_of`` says of each part, before its bytes come, what it is; what it raises ends the
+    upload there. Raises ``BadForm``, ``FormTooLarge``, ``NoRoom``, and what ``into`` and the sinks raise.
     """
     kind, options = parse_options_header(content_type)
     if kind != MULTIPART or not options.get("boundary"):
         raise BadForm(f"send {MULTIPART}, with its boundary")
-    taking = _Taking(incoming, limit_bytes, kind_of)
+    taking = _Taking(into, limit_bytes, kind_of)
     try:
         with in_words():
             with PushMultipartParser(
@@ -126,11 +139,11 @@ async def received(
             form = taking.form()
         yield form
     finally:
-        await asyncio.to_thread(taking.remove)
+        await taking.remove()
 
 
-class _Sink:
-    """A temporary file that knows the digest of what was written to it."""
+class TemporaryFile:
+    """A file at ``path`` that knows the SHA-256, in hex, of what was written to it."""
 
     def __init__(self, incoming: Path) -> None:
         number, name = tempfile.mkstemp(dir=incoming, prefix="upload-")
@@ -142,15 +155,21 @@ class _Sink:
 
     @property
     def digest(self) -> str:
+        """Of what is in the file."""
         return self._hashed.hexdigest()
 
     async def write(self, piece: bytes) -> None:
+        """The next bytes. Raises ``OSError``."""
         self.size_bytes += len(piece)
         self._buffer += piece
         if len(self._buffer) >= _WRITE_BYTES:
-            await self.flushed()
+            await self._flush()
 
-    async def flushed(self) -> None:
+    async def complete(self) -> None:
+        """Nothing more comes. Raises ``OSError``."""
+        await self._flush()
+
+    async def _flush(self) -> None:
         data, self._buffer = bytes(self._buffer), bytearray()
         if data:
             await asyncio.to_thread(self._write, data)
@@ -161,21 +180,34 @@ class _Sink:
         while view:
             view = view[self._file.write(view) :]
 
-    def remove(self) -> None:
+    async def remove(self) -> None:
+        """Removes the file."""
+        await asyncio.to_thread(self._remove)
+
+    def _remove(self) -> None:
         self._file.close()
         self.path.unlink(missing_ok=True)
 
 
-class _Taking:
+def files_in(incoming: Path) -> Callable[[], Awaitable[TemporaryFile]]:
+    """Has files of a form kept in ``incoming`` for as long as the form is open."""
+
+    async def file() -> TemporaryFile:
+        return await asyncio.to_thread(TemporaryFile, incoming)
+
+    return file
+
+
+class _Taking(Generic[Kept]):
     """The form as it comes in: files go to sinks, short fields stay here."""
 
-    def __init__(self, incoming: Path, limit_bytes: int, kind_of: Callable[[Part], Kind]) -> None:
-        self._incoming = incoming
+    def __init__(self, into: Callable[[], Awaitable[Kept]], limit_bytes: int, kind_of: Callable[[Part], Kind]) -> None:
+        self._into = into
         self._limit_bytes = limit_bytes
         self._kind_of = kind_of
         self._size_bytes = 0
         self._fields: list[tuple[str, bytearray]] = []
-        self._files: list[tuple[Part, _Sink]] = []
+        self._files: list[FormFile[Kept]] = []
         self._kind: Kind = "text"
         self._field = ("", bytearray())
 
@@ -184,7 +216,7 @@ class _Taking:
             await self._begin(Part(event))
         elif event is None:
             if self._kind == "file":
-                await self._files[-1][1].flushed()
+                await self._files[-1].kept.complete()
         elif self._kind == "file":
             await self._write(bytes(event))
         else:
@@ -193,7 +225,7 @@ class _Taking:
     async def _begin(self, part: Part) -> None:
         self._kind = self._kind_of(part)
         if self._kind == "file":
-            self._files.append((part, await asyncio.to_thread(_Sink, self._incoming)))
+            self._files.append(FormFile(part, await self._into()))
         else:
             self._field = (part.field, bytearray())
             if self._kind == "text":
@@ -203,7 +235,7 @@ class _Taking:
         self._size_bytes += len(piece)
         if self._size_bytes > self._limit_bytes:
             raise FormTooLarge(self._limit_bytes)
-        await self._files[-1][1].write(piece)
+        await self._files[-1].kept.write(piece)
 
     def _add(self, piece: bytes) -> None:
         name, value = self._field
@@ -211,16 +243,11 @@ class _Taking:
         if len(value) > MAX_FIELD_BYTES:
             raise BadForm(f"the field {name[:60]!r} may have {MAX_FIELD_BYTES} bytes at most")
 
-    def form(self) -> Form:
-        files = [
-            FormFile(part=part, path=sink.path, digest=sink.digest, size_bytes=sink.size_bytes)
-            for part, sink in self._files
-        ]
-        return Form([(name, _text(name, value)) for name, value in self._fields], files)
+    def form(self) -> Form[Kept]:
+        return Form([(name, _text(name, value)) for name, value in self._fields], self._files)
 
-    def remove(self) -> None:
-        for _, sink in self._files:
-            sink.remove()
+    async def remove(self) -> None:
+        await asyncio.gather(*(one.kept.remove() for one in self._files))
 
 
 def _text(name: str, value: bytearray) -> str:

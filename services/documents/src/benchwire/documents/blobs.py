@@ -4,7 +4,8 @@ The order of steps keeps what is visible whole, whatever dies in between:
 
 - an upload puts its bytes, appends ``document_created``, and puts the bytes once more. Dying before the event leaves bytes that no
   document shows, and that the sweep frees when they are old. The second put costs one small message; it is for the case that somebody
-  freed the same bytes just before the event.
+  freed the same bytes just before the event. Many bytes go into the store while they come, and are not there to be put once more: then
+  ``document_deleted`` follows, and whoever sent them is asked to send them again.
 - a delete appends ``document_deleted``, then frees. Dying in between leaves bytes that no document shows; the next sweep frees them.
 - freeing reads the object's record, asks the log who needs the bytes, and writes the record only if it is still the one that was read.
 - rows that lack what the log had lost do not tell what is needed: then nothing is freed.

@@ -17,7 +17,8 @@ from benchwire.documents.metrics import Numbers
 from benchwire.documents.queries import Found
 from benchwire.documents.relations import Relations
 from benchwire.documents.things import ARTIFACT, DOCUMENT, Thing
-from benchwire.events.blobs import BlobMissing, Blobs
+from benchwire.events.arriving import Arriving, BytesFreed
+from benchwire.events.blobs import BlobMissing, Blobs, Data
 from benchwire.events.bus import Bus
 from benchwire.events.document import DocumentCreated
 from benchwire.events.event import Artifact, Event
@@ -75,7 +76,17 @@ class Store:
             new_bytes = 0 if is_known else received.size_bytes
         commands.check_quota(totals, self.limits, new_bytes=new_bytes)
 
-    async def create(self, received: commands.Received, data: bytes | Path, *, key: str | None = None) -> Document:
+    def arriving(self) -> Arriving:
+        """Bytes of an upload, which go into the store while they come, as far as the quota has a place for them."""
+        return self.blobs.arriving(self._may_send)
+
+    async def _may_send(self, size_bytes: int) -> bool:
+        if not self.limits.total_bytes:
+            return True
+        totals = await self.projection.read(queries.holdings)
+        return totals.size_bytes + self.blobs.unnamed_bytes + size_bytes <= self.limits.total_bytes
+
+    async def create(self, received: commands.Received, data: Data, *, key: str | None = None) -> Document:
         """Keeps ``data`` as a document; a repeated ``key`` finds the document of the first time.
 
         Raises ``BadTag``, ``BadMetadata``, ``BadExpiry``, ``ChecksumMismatch``, ``QuotaExceeded``, ``KeyReused``, ``LogUnavailable`` and
@@ -87,7 +98,11 @@ class Store:
         artifact = Artifact(digest=received.digest, size_bytes=received.size_bytes, name=received.filename)
         stored = await self.blobs.store(data, name=artifact.name, known=artifact)
         created, sequence = await self._created(event, once=key is not None)
-        await self.blobs.reaffirm(stored, data)
+        try:
+            await self.blobs.reaffirm(stored, data)
+        except BytesFreed:
+            await self._withdrawn(document_id)
+            raise
         await self.projection.wait_for(sequence)
         self.metrics.uploaded(received.size_bytes)
         return created
@@ -121,8 +136,11 @@ class Store:
         try:
             await self.blobs.hold(artifact)
         except BlobMissing:  # somebody's delete freed them in between
-            await self._decided(partial(commands.delete, document_id=document_id, now=datetime.now(UTC)), document_id)
+            await self._withdrawn(document_id)
             raise
+
+    async def _withdrawn(self, document_id: str) -> None:
+        await self._decided(partial(commands.delete, document_id=document_id, now=datetime.now(UTC)), document_id)
 
     async def _created(self, event: DocumentCreated, *, once: bool) -> tuple[Document, int]:
         if once:

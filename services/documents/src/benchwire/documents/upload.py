@@ -2,11 +2,11 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
-from pathlib import Path
 
 from benchwire.documents.commands import Received
 from benchwire.documents.errors import BadUpload
 from benchwire.documents.names import safe_content_type, safe_filename
+from benchwire.events.arriving import Arriving
 from benchwire.web import forms
 from benchwire.web.forms import Form, Kind, Part
 
@@ -17,15 +17,23 @@ _DIGEST_HEADERS = ("Content-Digest", "Repr-Digest", "Digest")
 
 @contextlib.asynccontextmanager
 async def received(
-    body: AsyncIterable[bytes], content_type: str, incoming: Path, *, limit_bytes: int, promised: Sequence[str] = ()
-) -> AsyncGenerator[tuple[Received, Path], None]:
-    """The upload in ``body`` and the file that holds its bytes for the time of the context; ``promised`` is what the call's headers say.
+    body: AsyncIterable[bytes],
+    content_type: str,
+    arriving: Callable[[], Arriving],
+    *,
+    limit_bytes: int,
+    promised: Sequence[str] = (),
+) -> AsyncGenerator[tuple[Received, bytes | Arriving], None]:
+    """The upload in ``body``, and its bytes for the time of the context; ``promised`` is what the call's headers say.
 
-    Raises ``BadUpload``, and as ``forms.received`` does.
+    Raises ``BadUpload``, ``LogUnavailable``, and as ``forms.received`` does.
     """
-    taking = forms.received(body, content_type, incoming, limit_bytes=limit_bytes, kind_of=_kinds())
-    async with taking as form:
-        yield _received(form, promised), form.files[0].path
+
+    async def into() -> Arriving:
+        return arriving()
+
+    async with forms.received(body, content_type, into, limit_bytes=limit_bytes, kind_of=_kinds()) as form:
+        yield _received(form, promised), form.files[0].kept.data
 
 
 def _kinds() -> Callable[[Part], Kind]:
@@ -45,7 +53,7 @@ def _kinds() -> Callable[[Part], Kind]:
     return kind_of
 
 
-def _received(form: Form, promised: Sequence[str]) -> Received:
+def _received(form: Form[Arriving], promised: Sequence[str]) -> Received:
     if not form.files:
         raise BadUpload("the form has no part named 'file'")
     (file,) = form.files
@@ -55,8 +63,8 @@ def _received(form: Form, promised: Sequence[str]) -> Received:
     return Received(
         filename=filename,
         content_type=safe_content_type(file.part.header("Content-Type"), filename),
-        size_bytes=file.size_bytes,
-        digest=file.digest,
+        size_bytes=file.kept.size_bytes,
+        digest=file.kept.digest,
         tags=texts["tags"],
         metadata=texts["metadata"],
         expires_at=texts["expires_at"],

@@ -11,8 +11,9 @@ from benchwire.documents.answers import HttpRequest
 from benchwire.documents.queries import Found
 from benchwire.documents.search.indexer import Indexer
 from benchwire.documents.store import Store
+from benchwire.events.arriving import HELD_BYTES
 from benchwire.web.described import Body, described
-from benchwire.web.forms import HELD_BYTES, OVERHEAD_BYTES
+from benchwire.web.forms import OVERHEAD_BYTES
 from benchwire.web.tokens import Scope
 
 MAX_LIMIT = 1000
@@ -39,10 +40,10 @@ async def create_document(request: HttpRequest, store: NamedDependency[Store]) -
     content_type = request.headers.get("content-type", "")
     promised = upload.promised_in(request.headers.get)
     taking = upload.received(
-        request.stream(), content_type, store.incoming, limit_bytes=store.max_bytes, promised=promised
+        request.stream(), content_type, store.arriving, limit_bytes=store.max_bytes, promised=promised
     )
-    async with taking as (received, file):
-        return _shown(await store.related(await store.create(received, file, key=key)), store)
+    async with taking as (received, data):
+        return _shown(await store.related(await store.create(received, data, key=key)), store)
 
 
 @get("/documents")

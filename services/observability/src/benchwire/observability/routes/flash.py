@@ -27,7 +27,7 @@ from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire import flash as wire
 from benchwire.observability.wire.flashing import Throttle, address_of, merged, of_fields, of_json
 from benchwire.web.described import described
-from benchwire.web.forms import MULTIPART, OVERHEAD_BYTES, Form, Kind, Part, received
+from benchwire.web.forms import MULTIPART, OVERHEAD_BYTES, Form, Kind, Part, TemporaryFile, files_in, received
 from benchwire.web.tokens import Scope
 
 TheSettings = NamedDependency[Settings]
@@ -182,12 +182,13 @@ async def start_flash(lab: TheLab, request: AnyRequest, settings: TheSettings) -
 
 
 @asynccontextmanager
-async def _form(request: AnyRequest, settings: Settings) -> AsyncGenerator[Form, None]:
+async def _form(request: AnyRequest, settings: Settings) -> AsyncGenerator[Form[TemporaryFile], None]:
     limit = settings.firmware_limit_bytes
     if (request.content_length or 0) > limit + OVERHEAD_BYTES:
         raise RequestEntityTooLarge
     content_type = request.headers["content-type"]
-    async with received(request.stream(), content_type, settings.incoming, limit_bytes=limit, kind_of=_kind) as form:
+    into = files_in(settings.incoming)
+    async with received(request.stream(), content_type, into, limit_bytes=limit, kind_of=_kind) as form:
         yield form
 
 
@@ -200,12 +201,12 @@ def _kind(part: Part) -> Kind:
     return "text"
 
 
-def _uploads(form: Form) -> list[Uploaded]:
+def _uploads(form: Form[TemporaryFile]) -> list[Uploaded]:
     found = []
     for one in form.files:
         _, at, place = one.part.field.partition("@")
-        artifact = Artifact(digest=one.digest, size_bytes=one.size_bytes, name=_name(one.part.filename))
-        found.append(Uploaded(artifact, one.path, address_of(place, one.part.field[:60]) if at else None))
+        artifact = Artifact(digest=one.kept.digest, size_bytes=one.kept.size_bytes, name=_name(one.part.filename))
+        found.append(Uploaded(artifact, one.kept.path, address_of(place, one.part.field[:60]) if at else None))
     return found
 
 
