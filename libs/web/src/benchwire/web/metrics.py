@@ -87,14 +87,15 @@ class Metrics:
         self._readings.append(reading)
 
     def appended(self, one: Append) -> None:
-        """Counts an append; for ``Log``."""
+        """Counts an append, or several that went together; for ``Log``."""
         key = one.tag, one.outcome
         counted = self._appended.get(key)
         if counted is None:  # labels() takes a lock and looks everything up again, for thousands of events a second
             counted = self._appended[key] = self._appends.labels(*key)
-        counted.inc()
+        counted.inc(one.count)
         if one.outcome == "acknowledged":
-            self._ack_seconds.observe(one.duration_s)
+            for _ in range(one.count):
+                self._ack_seconds.observe(one.duration_s)
 
     async def text(self) -> bytes:
         """Everything, in Prometheus' text format."""

@@ -46,6 +46,12 @@ def name_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
     return caller.name if caller is not None and caller.is_known else None
 
 
+def is_allowed(call: Call, handler: BaseRouteHandler) -> bool:
+    """Whether whoever calls has what ``handler`` wants."""
+    caller = _caller(call)
+    return caller is None or caller.may(needed(handler))
+
+
 def lacking(scope: Scope) -> str:
     """The sentence for a token that has not got ``scope``."""
     return f"this token may not do that: it needs the scope {scope}"
@@ -63,10 +69,10 @@ class Scoped(ASGIMiddleware):
 
     async def handle(self, scope: Call, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Asks the caller that the guard has found."""
-        caller = _caller(scope)
-        if caller is None or caller.may(wanted := needed(scope["route_handler"])):
+        handler = scope["route_handler"]
+        if is_allowed(scope, handler):
             await next_app(scope, receive, send)
         elif scope["type"] == ScopeType.WEBSOCKET:
-            await refused(receive, send, code=POLICY_VIOLATION, reason=lacking(wanted))
+            await refused(receive, send, code=POLICY_VIOLATION, reason=lacking(needed(handler)))
         else:
-            raise PermissionDeniedException(lacking(wanted))
+            raise PermissionDeniedException(lacking(needed(handler)))

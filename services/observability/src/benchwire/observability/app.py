@@ -35,6 +35,7 @@ from benchwire.web.app import made
 from benchwire.web.callers import Callers
 from benchwire.web.cors import cors
 from benchwire.web.metrics import metrics_route
+from benchwire.web.straight import Straight
 
 _ROOMS = (
     page,
@@ -88,7 +89,7 @@ def guarded(lab: Lab, feeds: Feeds, reports: Reports, settings: Settings, caller
     """What is served."""
     made = app(lab, feeds, reports, settings, callers)
     return Guard(
-        made,
+        made if settings.rate_limit else Straight(made, lab),
         callers=callers,
         pages=cors(settings.cors_origins),
         open_paths=OPEN,

@@ -4,7 +4,6 @@ However long the call is, no more than a window of it is in memory: nothing is r
 published before the rows show the one before the last.
 """
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterable, Sequence
 
@@ -101,23 +100,25 @@ class _Window:
         events, self._events, self._bytes = self._events, [], 0
         await self._lab.shown(self._before, within_s=_BEHIND_S)
         self._before = self._tally.sequence
-        # Published in this order over one connection, so that they also stand in the log in this order.
-        results = await asyncio.gather(*(self._append(*one) for one in events), return_exceptions=True)
-        for (number, event), result in zip(events, results, strict=True):
-            if isinstance(result, int):
+        # Sent in this order over one connection, so that they also stand in the log in this order.
+        outcomes = await self._lab.log.append_all(
+            [event for _, event in events],
+            event_ids=[event_id(event.session_id, self._key, number) for number, event in events],
+            deadline_s=_WRITE_S,
+        )
+        trouble: list[Exception] = []
+        for (number, event), outcome in zip(events, outcomes, strict=True):
+            if isinstance(outcome, int):
                 self._tally.accepted += 1
-                self._tally.sequence = max(self._tally.sequence, result)
+                self._tally.sequence = max(self._tally.sequence, outcome)
                 self._lab.metrics.took(event)
-            elif isinstance(result, OF_ONE):
-                self._refuse(number, str(result), event)
-        for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, OF_ONE):
-                raise result
+            elif isinstance(outcome, OF_ONE):
+                self._refuse(number, str(outcome), event)
+            else:
+                trouble.append(outcome)
+        if trouble:
+            raise trouble[0]
 
     def _refuse(self, number: int, detail: str, event: wire.Hook | None = None) -> None:
         self._tally.refuse(number, detail)
         self._lab.metrics.refused(event)
-
-    async def _append(self, number: int, event: wire.Hook) -> int:
-        made = event_id(event.session_id, self._key, number)
-        return await self._lab.log.append(event, event_id=made, deadline_s=_WRITE_S)

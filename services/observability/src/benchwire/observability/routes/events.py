@@ -20,14 +20,30 @@ from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire import sessions as wire
 from benchwire.web.described import described
 from benchwire.web.errors import RETRY_AFTER_S
+from benchwire.web.straight import STRAIGHT, Headers, Params
 
 _NDJSON = "application/x-ndjson"
 _JSON = "application/json"
 _OK = b'{"ok":true}'
 
 
+async def _one_taken(lab: Lab, body: bytes, headers: Headers, params: Params) -> bytes | None:
+    """The straight way of one event; many take the usual one."""
+    if headers.get(b"content-type", b"").startswith(_NDJSON.encode()) or _is_array(body):
+        return None
+    session_id: str | None = params.get("session_id")
+    if session_id is not None:
+        token(session_id, "session_id")
+    key = headers.get(b"idempotency-key")
+    await _one(lab, body, session_id, key if key is None else key.decode("latin-1"))
+    return _OK
+
+
 @post(
-    "/events", status_code=200, request_max_body_size=None, opt=described(bodies=examples.EVENTS, answers=answers.Taken)
+    "/events",
+    status_code=200,
+    request_max_body_size=None,
+    opt={STRAIGHT: _one_taken, **described(bodies=examples.EVENTS, answers=answers.Taken)},
 )
 async def post_events(lab: TheLab, request: AnyRequest) -> Response[Any]:
     """Takes one event, a JSON array of them, or one a line (``application/x-ndjson``), which may be as many as anybody likes.
@@ -41,27 +57,33 @@ async def post_events(lab: TheLab, request: AnyRequest) -> Response[Any]:
     "/sessions/{session_id:str}/events",
     status_code=200,
     request_max_body_size=None,
-    opt=described(bodies=examples.EVENTS_OF_A_SESSION, answers=answers.Taken),
+    opt={STRAIGHT: _one_taken, **described(bodies=examples.EVENTS_OF_A_SESSION, answers=answers.Taken)},
 )
 async def post_session_events(lab: TheLab, request: AnyRequest, session_id: Id) -> Response[Any]:
     """Takes events of one session, in the same ways as ``POST /events``; in each the ``session_id`` may be left out."""
-    token(session_id, "session_id")
     return await _taken(lab, request, session_id)
 
 
 async def _taken(lab: Lab, request: AnyRequest, session_id: str | None) -> Response[Any]:
+    if session_id is not None:
+        token(session_id, "session_id")
     key = request.headers.get("idempotency-key")
     if request.headers.get("content-type", "").startswith(_NDJSON):
         return await _many(lab, lines(pieces(request), longest_bytes=ingest.LONGEST_LINE_BYTES), session_id, key)
     body = await whole(request)
-    if body.lstrip()[:1] == b"[":
+    if _is_array(body):
         raws = msgspec.json.decode(body, type=list[msgspec.Raw])
         listed = [Line(number, bytes(raw)) for number, raw in enumerate(raws, 1)]
         return await _many(lab, _at_once(listed), session_id, key)
-    return await _one(lab, body, session_id, key)
+    await _one(lab, body, session_id, key)
+    return Response(_OK, media_type=_JSON)
 
 
-async def _one(lab: Lab, body: bytes, session_id: str | None, key: str | None) -> Response[bytes]:
+def _is_array(body: bytes) -> bool:
+    return body.lstrip()[:1] == b"["
+
+
+async def _one(lab: Lab, body: bytes, session_id: str | None, key: str | None) -> None:
     lab.metrics.came(body)
     try:
         event = wire.hook(body, session_id)
@@ -76,7 +98,6 @@ async def _one(lab: Lab, body: bytes, session_id: str | None, key: str | None) -
     except (LogUnavailable, ProjectionBehind) as error:
         raise LogUnavailable(f"{error}; {_again(key)}") from error
     lab.metrics.took(event)
-    return Response(_OK, media_type=_JSON)
 
 
 async def _many(

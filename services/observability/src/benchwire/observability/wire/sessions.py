@@ -24,7 +24,13 @@ Hook = SessionStarted | ToolCalled | ToolReturned | SessionEnded | MessageSent
 ROLES = ("user", "assistant")
 _TYPES = ", ".join(str(kind.__struct_config__.tag) for kind in get_args(Hook))
 
+
+class _Whose(msgspec.Struct):
+    session_id: str | msgspec.UnsetType = msgspec.UNSET
+
+
 _hooks: msgspec.json.Decoder[Hook] = msgspec.json.Decoder(Hook)
+_whose = msgspec.json.Decoder(_Whose)
 _text = msgspec.json.Encoder()
 
 
@@ -118,7 +124,7 @@ def hook(body: bytes | str, session_id: str | None = None) -> Hook:
             raise Unusable(f"event_type: it must be one of {_TYPES}") from None
         raise
     except ValueError as error:
-        if isinstance(error, msgspec.MsgspecError):
+        if isinstance(error, msgspec.MsgspecError | Unusable):
             raise
         raise Unusable(f"the body cannot be read: {error}") from error
     token(event.session_id, "session_id")
@@ -129,11 +135,13 @@ def hook(body: bytes | str, session_id: str | None = None) -> Hook:
     return event
 
 
-def _belonging_to(session_id: str, body: bytes | str) -> bytes:
-    fields = msgspec.json.decode(body, type=dict[str, Any])
-    if fields.setdefault("session_id", session_id) != session_id:
+def _belonging_to(session_id: str, body: bytes | str) -> bytes | str:
+    said = _whose.decode(body).session_id
+    if said is msgspec.UNSET:
+        return _text.encode(msgspec.json.decode(body, type=dict[str, Any]) | {"session_id": session_id})
+    if said != session_id:
         raise Unusable("session_id: it is another one than in the path")
-    return _text.encode(fields)
+    return body
 
 
 def event_json(shown: Shown) -> str:
