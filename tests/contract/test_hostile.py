@@ -344,7 +344,7 @@ UPLOAD = (
     b"5\r\n--abc\r\n"
 )
 ATTACKS = [
-    CALL, CALL + b"X: ", CALL + b"\r\n", (CALL + b"\r\n") * 500, b"\0" * 1000, CALL + b"X: y\r\n" * 5000, b"GET /" + b"x" * 200_000,
+    CALL, CALL + b"X: ", CALL + b"\r\n", (CALL + b"\r\n") * 500, b"\0" * 1000, CALL + b"X: y\r\n" * 5000 + b"\r\n", b"GET /" + b"x" * 200_000,
     b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n{", UPLOAD,
     WEBSOCKET, WEBSOCKET + EMPTY * 5000, WEBSOCKET[:-2], CALL + b"Content-Encoding: gzip\r\n\r\n",
 ]  # fmt: skip

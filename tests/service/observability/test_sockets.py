@@ -31,6 +31,12 @@ async def next_frame(socket: ClientConnection, *, within_s: float = 30.0) -> dic
     return frame
 
 
+async def next_array(socket: ClientConnection) -> list[dict[str, Any]]:
+    array: list[dict[str, Any]] = json.loads(await asyncio.wait_for(socket.recv(), 30.0))
+    assert isinstance(array, list)
+    return array
+
+
 async def until(socket: ClientConnection, kind: str) -> dict[str, Any]:
     while (frame := await next_frame(socket))["type"] != kind:
         pass
@@ -154,6 +160,50 @@ async def test_a_client_may_follow_one_session_only(client: httpx.AsyncClient, p
         await start(client, "b")
         frame = await next_frame(socket)
         assert (frame["type"], frame["session"]["session_id"]) == ("session_created", "b")
+
+
+async def test_who_asks_for_batches_is_told_the_same_in_arrays_also_what_he_missed(
+    client: httpx.AsyncClient, port: int
+) -> None:
+    await start(client, "s")
+    async with connect(f"ws://127.0.0.1:{port}/ws") as single, connect(f"ws://127.0.0.1:{port}/ws?batch=1") as many:
+        first = await next_array(many)
+        assert [one["type"] for one in first] == ["init"]
+        assert first == [await next_frame(single)]
+        events = [
+            {
+                "event_type": "message",
+                "session_id": "s",
+                "timestamp": AT,
+                "role": "user",
+                "content": [{"type": "text", "text": str(number)}],
+            }
+            for number in range(300)
+        ]
+        (await client.post("/events", json=events)).raise_for_status()
+        expected = [await next_frame(single) for _ in range(300)]
+        arrays: list[list[dict[str, Any]]] = []
+        while sum(map(len, arrays)) < len(expected):
+            arrays.append(await next_array(many))
+        assert [one for array in arrays for one in array] == expected
+        assert len(arrays) < len(expected) // 3
+        await many.send('{"type": "ping"}')
+        assert await next_array(many) == [{"type": "pong"}]
+    since = expected[99]["place"]
+    async with connect(f"ws://127.0.0.1:{port}/ws?batch=1&since={since}&session_id=s") as again:
+        missed: list[dict[str, Any]] = []
+        while len(missed) < 200:
+            missed += await next_array(again)
+        assert missed == expected[100:]
+
+
+async def test_who_asks_for_batches_is_refused_and_answered_in_arrays_too(port: int) -> None:
+    async with connect(f"ws://127.0.0.1:{port}/ws/no-such-task?batch=1") as socket:
+        assert [one["type"] for one in await next_array(socket)] == ["ERROR"]
+        assert await close_code(socket) == 4404
+    async with connect(f"ws://127.0.0.1:{port}/flash-progress?batch=1") as socket:
+        await socket.send('{"type": "flash_started"}')
+        assert [one["type"] for one in await next_array(socket)] == ["error"]
 
 
 async def test_a_ping_is_answered_and_nonsense_is_not_taken_amiss(port: int) -> None:

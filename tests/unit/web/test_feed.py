@@ -1,4 +1,5 @@
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from benchwire.events.testing.eventually import eventually
-from benchwire.web.feed import Client, Feed, is_ping
+from benchwire.web.feed import Client, Feed, _gathers, is_ping
+from benchwire.web.outbox import Gathered, item
 from benchwire.web.outlet import OUTLET
 from benchwire.web.sockets import TRY_AGAIN_LATER
 
@@ -180,3 +182,85 @@ async def test_frames_and_those_who_were_too_slow_are_counted_also_after_they_le
         wire.takes.set()
         await task
     assert (feed.sent, feed.dropped, feed.clients) == (2, 1, 0)
+
+
+class Asked:
+    """What a socket was asked with."""
+
+    def __init__(self, **query: str) -> None:
+        self.query_params = query
+
+
+async def gathering(wire: Wire, limit_bytes: int = 1 << 20) -> tuple[Client, asyncio.Task[None]]:
+    client = Client(wire, limit_bytes=limit_bytes, gathers=True)  # type: ignore[arg-type]
+    return client, await sending(client)
+
+
+def told(wire: Wire) -> list[list[Any]]:
+    return [json.loads(text) for text in wire.sent]
+
+
+async def test_who_asks_for_arrays_gets_what_others_get_one_by_one_also_the_first_and_what_stands_alone(
+    wire: Wire,
+) -> None:
+    feed, other = Feed(), Wire()
+    client, task = await gathering(wire)
+    single = client_of(other, limit_bytes=1 << 20)
+    second = await sending(single)
+    with feed._listening("t", client), feed._listening("t", single):
+        for one in (client, single):
+            one.open(['{"type":"init"}'], after=2)
+        await settle()
+        for number in range(1, 6):
+            feed.publish("t", f'{{"seq":{number}}}', number)
+        await eventually(lambda: len(other.sent) == 4)
+        client.put('{"type":"pong"}')
+        await eventually(lambda: len(told(wire)) == 3)
+    assert told(wire) == [[{"type": "init"}], [{"seq": 3}, {"seq": 4}, {"seq": 5}], [{"type": "pong"}]]
+    assert other.sent == ['{"type":"init"}', '{"seq":3}', '{"seq":4}', '{"seq":5}']
+    task.cancel()
+    second.cancel()
+
+
+async def test_an_array_is_made_once_for_all_who_are_told_all_of_it(wire: Wire) -> None:
+    gathered = Gathered()
+    gathered.items += [item('{"seq":4}', 4), item('{"seq":5}', 5)]
+    clients = [Client(wire, limit_bytes=1000, gathers=True) for _ in range(3)]  # type: ignore[arg-type]
+    for client, after in zip(clients, (0, 3, 4), strict=True):
+        client.open(after=after)
+        client.hear(gathered)
+    assert [list(client._outbox) for client in clients[:2]] == [gathered.arrays, gathered.arrays]
+    assert [one.text.text for one in clients[2]._outbox] == ['{"seq":5}']
+
+
+async def test_arrays_are_no_larger_than_any_client_takes_unless_one_object_is(wire: Wire) -> None:
+    client, task = await gathering(wire, limit_bytes=8 << 20)
+    texts = ['"' + "ü" * 50_000 + '"'] * 7 + ['"' + "x" * 400_000 + '"', '"end"']
+    client.open(texts)
+    await eventually(lambda: sum(len(one) for one in told(wire)) == len(texts))
+    assert [len(one) for one in told(wire)] == [2, 2, 2, 1, 1, 1]
+    task.cancel()
+
+
+async def test_a_slow_client_of_arrays_is_dropped_like_any_other_and_what_was_sent_no_longer_counts(wire: Wire) -> None:
+    feed = Feed()
+    client, task = await gathering(wire, limit_bytes=1000)
+    client.open()
+    with feed._listening("t", client):
+        for number in range(20):
+            feed.publish("t", '"' + "y" * 400 + '"', number + 1)
+            await eventually(lambda at=number: len(wire.sent) == at + 1)  # type: ignore[misc]
+        wire.takes.clear()
+        for number in range(200, 204):
+            feed.publish("t", '"' + "y" * 400 + '"', number)
+        await eventually(lambda: client.too_slow)
+        wire.takes.set()
+        await task
+    assert wire.closed == TRY_AGAIN_LATER
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"), [({"batch": "1"}, True), ({"batch": "true"}, True), ({"batch": "0"}, False), ({}, False)]
+)
+def test_arrays_are_only_for_who_asks(query: dict[str, str], expected: bool) -> None:
+    assert _gathers(Asked(**query)) is expected  # type: ignore[arg-type]

@@ -1,8 +1,11 @@
-"""What all sockets have in common, for the AsyncAPI document."""
+"""What all sockets have in common, for the AsyncAPI document: what their query may say, and signs of life."""
 
 import msgspec
 
-TOKEN = {"token": "where one is needed, and the client cannot send an Authorization header"}
+QUERY = {
+    "batch": "`1`: every frame is a JSON array of such objects, in their order, of up to 256 KiB unless one alone has more; for who reads many",
+    "token": "where one is needed, and the client cannot send an Authorization header",
+}
 
 
 class Ping(msgspec.Struct, tag_field="type", tag="ping"):

@@ -3,15 +3,17 @@
 Publishing is a plain call: the frame, encoded once, goes into the outbox of each reader that listens to the topic. The more readers there are,
 the longer frames are gathered before they are handed out together, so that the cost of a write is shared by many. A WebSocket is served by
 ``attend``, with a task that sends; whoever answers in another way takes the frames from ``heard``. Nobody waits for anybody.
+
+A client that asks for it (``?batch=1``) gets arrays of what others get one by one: a frame costs more than what is in it.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections import Counter, defaultdict, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from litestar import WebSocket
@@ -19,7 +21,8 @@ from litestar.exceptions import WebSocketDisconnect
 
 from benchwire.events.log import LogUnavailable
 from benchwire.events.projection import ProjectionBehind
-from benchwire.web.outlet import Text, outlet_of
+from benchwire.web.outbox import Gathered, Listener, item
+from benchwire.web.outlet import outlet_of
 from benchwire.web.sockets import TRY_AGAIN_LATER, fitting
 
 log = logging.getLogger(__name__)
@@ -29,114 +32,16 @@ OUTBOX_BYTES = 8 << 20
 _LAST_WORDS_S = 5.0
 _LINGER_S = 50e-6  # for each listener: about what it costs to write to one
 _MOST_LINGER_S = 0.025
-_WRITE_BYTES = 64 << 10
 
 Socket = WebSocket[Any, Any, Any]
-OnText = Callable[[str], Awaitable[None]]
-
-
-class _Item(NamedTuple):
-    text: Text
-    sequence: int | None
-    counted_bytes: int
-    is_last: bool = False
-
-
-class Listener:
-    """One reader and what it is still to be sent.
-
-    It starts held: what is published meanwhile is kept until ``open`` has put the first frames in front of it, so that a snapshot and what
-    follows it meet without a gap and without a double.
-    """
-
-    def __init__(self, *, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self._outbox: deque[_Item] = deque()
-        self._outbox_bytes = 0
-        self._after = 0
-        self._held = True
-        self._wake = asyncio.Event()
-        self.too_slow = False
-        self.sent = 0  # frames
-
-    def put(self, frame: str, sequence: int | None = None, *, last: bool = False) -> None:
-        """Sends ``frame`` when its turn comes. One whose ``sequence`` was already covered by ``open`` is left out."""
-        self.take([_item(frame, sequence, last=last)])
-
-    def take(self, items: Iterable[_Item]) -> None:
-        """The same with several."""
-        if self.too_slow:
-            return
-        for item in items:
-            if item.sequence is None or item.sequence > self._after:
-                self._outbox.append(item)
-                self._outbox_bytes += item.counted_bytes
-        if self._outbox_bytes > self._limit_bytes:
-            self.give_up()
-        self._wake.set()
-
-    def open(self, first: Iterable[str] = (), *, after: int = 0) -> None:
-        """Puts ``first`` in front, which tell everything up to the sequence ``after``, and lets the rest follow."""
-        self._after = after
-        kept = [one for one in self._outbox if one.sequence is None or one.sequence > after]
-        # The first frames are what was asked for, however much that is; the limit is for what piles up behind them.
-        self._outbox = deque([*(_Item(Text(frame), None, 0) for frame in first), *kept])
-        self._outbox_bytes = sum(one.counted_bytes for one in kept)
-        self._held = False
-        self._wake.set()
-
-    def give_up(self) -> None:
-        """Drops what was put: the reader is told to come again, and to ask for what it missed."""
-        self.too_slow = True
-        self._outbox.clear()
-        self._outbox_bytes = 0
-        self._wake.set()
-
-    async def frames(self, *, idle_s: float | None = None) -> AsyncGenerator[str, None]:
-        """What is put, until the last frame or until the reader turns out too slow; an empty one whenever nothing came for ``idle_s``."""
-        while not self.too_slow:
-            while self._is_ready:
-                item = self._next()
-                yield item.text.text
-                self.sent += 1
-                if item.is_last:
-                    return
-            try:
-                async with asyncio.timeout(idle_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                yield ""
-            self._wake.clear()
-
-    async def writes(self) -> AsyncGenerator[bytes, None]:
-        """What is put, as WebSocket frames, all that is there at once up to a limit, until the reader turns out too slow."""
-        while not self.too_slow:
-            while self._is_ready:
-                taken: list[bytes] = []
-                size = 0
-                while self._outbox and size < _WRITE_BYTES:
-                    taken.append(self._next().text.frame)
-                    size += len(taken[-1])
-                yield b"".join(taken)
-                self.sent += len(taken)
-            await self._wake.wait()
-            self._wake.clear()
-
-    @property
-    def _is_ready(self) -> bool:
-        return bool(self._outbox) and not self._held
-
-    def _next(self) -> _Item:
-        item = self._outbox.popleft()
-        self._outbox_bytes -= item.counted_bytes
-        return item
+OnText = Callable[[str], Awaitable[str | None]]
 
 
 class Client(Listener):
-    """A reader on a WebSocket."""
+    """A reader on a WebSocket, which may have asked for arrays."""
 
-    def __init__(self, socket: Socket, *, limit_bytes: int) -> None:
-        super().__init__(limit_bytes=limit_bytes)
+    def __init__(self, socket: Socket, *, limit_bytes: int, gathers: bool = False) -> None:
+        super().__init__(limit_bytes=limit_bytes, gathers=gathers)
         self._socket = socket
 
     async def send_all(self) -> None:
@@ -155,7 +60,7 @@ class Feed:
     def __init__(self, *, outbox_bytes: int = OUTBOX_BYTES) -> None:
         self._outbox_bytes = outbox_bytes
         self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
-        self._gathered: dict[str, list[_Item]] = {}
+        self._gathered: dict[str, Gathered] = {}
         self._sent_to_gone = 0
         self.dropped = 0
 
@@ -184,11 +89,11 @@ class Feed:
         """Sends ``frame`` to everybody who listens to ``topic``; ``last`` says that nothing follows it there."""
         if topic not in self._listeners:
             return
-        gathered = self._gathered.setdefault(topic, [])
-        gathered.append(_item(frame, sequence, last=last))
-        if len(gathered) == 1:
+        if (gathered := self._gathered.get(topic)) is None:
+            gathered = self._gathered[topic] = Gathered()
             linger_s = min(len(self._listeners[topic]) * _LINGER_S, _MOST_LINGER_S)
             asyncio.get_running_loop().call_later(linger_s, self._hand_out, topic)
+        gathered.items.append(item(frame, sequence, last=last))
 
     def give_up(self) -> None:
         """Drops all readers of all topics, each of which may come again: frames cannot be made as fast as things happen."""
@@ -198,7 +103,7 @@ class Feed:
     def _hand_out(self, topic: str) -> None:
         gathered = self._gathered.pop(topic)
         for client in self._listeners.get(topic, ()):
-            client.take(gathered)
+            client.hear(gathered)
 
     @contextlib.contextmanager
     def heard(self, topic: str) -> Generator[Listener, None, None]:
@@ -231,10 +136,10 @@ class Feed:
         """Accepts ``socket`` and serves it until either side ends.
 
         ``greet`` calls ``client.open`` with the first frames. ``{"type":"ping"}`` is answered with ``pong()``; any other text goes to
-        ``on_text``.
+        ``on_text``, which may return a frame that answers it.
         """
         await socket.accept()
-        client = Client(socket, limit_bytes=self._outbox_bytes)
+        client = Client(socket, limit_bytes=self._outbox_bytes, gathers=_gathers(socket))
         with self._listening(topic, client), contextlib.suppress(WebSocketDisconnect, TimeoutError):
             async with _first_to_end(client.send_all(), _receive(socket, client, on_text, pong)):
                 try:
@@ -277,13 +182,20 @@ async def _receive(socket: Socket, client: Client, on_text: OnText | None, pong:
             continue
         if is_ping(text):
             client.put(pong())
-        elif on_text is not None:
-            await on_text(text)
+        elif on_text is not None and (answer := await on_text(text)) is not None:
+            client.put(answer)
 
 
-def _item(frame: str, sequence: int | None, *, last: bool) -> _Item:
-    text = Text(frame)
-    return _Item(text, sequence, text.size_bytes, last)
+def _gathers(socket: Socket) -> bool:
+    """Whether the client asked for arrays."""
+    return socket.query_params.get("batch") in ("1", "true")
+
+
+async def last_words(socket: Socket, frame: str, *, code: int, reason: str) -> None:
+    """Accepts a WebSocket to say why it is not served, in ``frame``, and closes it."""
+    await socket.accept()
+    await socket.send_text(f"[{frame}]" if _gathers(socket) else frame)
+    await socket.close(code=code, reason=fitting(reason))
 
 
 class _Typed(msgspec.Struct):

@@ -40,7 +40,8 @@ async def observe(settings: Settings, *, on_ready: Callable[[int], None] | None 
     price_table = await asyncio.to_thread(prices.read, settings.prices_file)
     async with connected(settings, name=NAME) as bus:
         projection = Projection(bus, settings.projection_file, SCHEMA)
-        lab = Lab(bus, projection, Search(bus, settings.search_file), price_table, outbox_bytes=settings.outbox_bytes)
+        search = Search(bus, settings.search_file, beside=projection)
+        lab = Lab(bus, projection, search, price_table, outbox_bytes=settings.outbox_bytes)
         feeds = Feeds(lab)
         reports = Reports(lab, feeds, silent_s=settings.orphaned_after_s)
         orphans = Orphans(lab, after_s=settings.orphaned_after_s)

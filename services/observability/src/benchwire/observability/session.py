@@ -85,7 +85,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 def iso(moment: datetime) -> str:
     """A time as it is kept and shown."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:  # which times of events are, and there are many
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def evolve(session: Session | None, event: Event) -> Session | None:

@@ -61,6 +61,7 @@ _UPSERT = (
 _SELECT = f"SELECT {COLUMNS}, created_seq, changed_seq FROM sessions WHERE session_id = ?"  # noqa: S608
 
 _INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)"
+_encoder = msgspec.json.Encoder()
 
 SAID: tuple[type[Event], ...] = (MessageRequested, MessageSent, ToolCalled, ToolReturned, ModelUsed)
 # What is no news of a session's status; the first that tells its name is, all the same.
@@ -86,7 +87,9 @@ def apply_said(db: sqlite3.Connection, said: Sequence[Recorded]) -> None:
     newest: dict[str, datetime] = {}
     told: list[tuple[Any, int]] = [(one.event, one.sequence) for one in said]
     for event, _ in told:
-        newest[event.session_id] = max(event.timestamp, newest.get(event.session_id, event.timestamp))
+        at = newest.get(event.session_id)
+        if at is None or event.timestamp > at:
+            newest[event.session_id] = event.timestamp
     unnamed = {session_id for session_id, at in newest.items() if not _touch(db, session_id, at)}
     for event, sequence in told:
         if event.session_id in unnamed and not _touch(db, event.session_id, event.timestamp):
@@ -120,13 +123,11 @@ def _fold(db: sqlite3.Connection, event: Any, sequence: int) -> None:
 
 
 def _shown(event: Any, sequence: int) -> tuple[Any, ...]:
-    # The name is put in when it is read: a later hook may be the first to tell it.
-    shown = {
-        field: getattr(event, field) for field in event.__struct_fields__ if field not in ("session_name", "registered")
-    }
     tag = event.__struct_config__.tag
-    body = msgspec.json.encode({"event_type": tag, **shown}).decode()
-    return sequence, event.session_id, tag, getattr(event, "role", None), getattr(event, "session_name", None), body
+    shown = {"event_type": tag, **msgspec.structs.asdict(event)}
+    shown.pop("registered", None)
+    name = shown.pop("session_name", None)  # put in when it is read: a later hook may be the first to tell it
+    return sequence, event.session_id, tag, shown.get("role"), name, _encoder.encode(shown).decode()
 
 
 def _delete(db: sqlite3.Connection, event: SessionDeleted, sequence: int) -> None:

@@ -18,9 +18,8 @@ from benchwire.observability.wire import answers, examples, frames
 from benchwire.observability.wire import serial as wire
 from benchwire.observability.wire.faces.serial import SerialWrite
 from benchwire.web.described import described
-from benchwire.web.feed import Client, Socket
+from benchwire.web.feed import Client, Socket, last_words
 from benchwire.web.scopes import lacking, may, name_of
-from benchwire.web.sockets import fitting
 from benchwire.web.tokens import Scope
 
 NOT_FOUND = 4404
@@ -121,13 +120,11 @@ async def device_serial(socket: Socket, lab: TheLab, device_id: Id) -> None:
     try:
         row = await finding.named(lab, device_id, socket.query_params.get("host") or None)
     except errors.SAYABLE as error:
-        await socket.accept()
-        await socket.send_text(frames.refused(str(error), lab.now()))
-        await socket.close(code=NOT_FOUND, reason=fitting(str(error)))
+        await last_words(socket, frames.refused(str(error), lab.now()), code=NOT_FOUND, reason=str(error))
         return
 
-    async def on_text(text: str) -> None:
-        await socket.send_text(await _written(lab, row, text, socket))
+    async def on_text(text: str) -> str:
+        return await _written(lab, row, text, socket)
 
     await lab.feed.attend(socket, of_device(row["host"], row["device"]), _from_now_on, on_text)
 

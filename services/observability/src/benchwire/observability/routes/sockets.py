@@ -21,7 +21,7 @@ from benchwire.observability.wire import frames
 from benchwire.observability.wire import tasks as task_wire
 from benchwire.observability.wire.requests import Guide
 from benchwire.observability.wire.stream import place_of
-from benchwire.web.feed import Client, Socket
+from benchwire.web.feed import Client, Socket, last_words
 from benchwire.web.scopes import lacking, may
 from benchwire.web.tokens import Scope
 
@@ -77,9 +77,8 @@ class _Sent(msgspec.Struct):
 async def task(socket: Socket, lab: TheLab, task_id: Id) -> None:
     """One task, from its start, whenever the client comes. With the scope ``control`` it may send ``{"type": "INTERVENTION", "guidance": …}``."""
     if not await _is_task(lab, task_id):
-        await socket.accept()
-        await socket.send_text(task_wire.error_frame(task_id, f"there is no task {task_id[:128]!r}"))
-        await socket.close(code=NOT_FOUND, reason="there is no such task")
+        said = task_wire.error_frame(task_id, f"there is no task {task_id[:128]!r}")
+        await last_words(socket, said, code=NOT_FOUND, reason="there is no such task")
         return
 
     def first(db: Database) -> First:
@@ -91,8 +90,8 @@ async def task(socket: Socket, lab: TheLab, task_id: Id) -> None:
                 told += task_wire.frames(event, at, succeeded=succeeded)
         return sequence, told
 
-    async def on_text(text: str) -> None:
-        await _intervened(lab, task_id, text, socket)
+    async def on_text(text: str) -> str | None:
+        return await _intervened(lab, task_id, text, socket)
 
     await lab.feed.attend(socket, of_task(task_id), _greeting(lab, first), on_text)
 
@@ -105,21 +104,22 @@ async def _is_task(lab: Lab, task_id: str) -> bool:
     return await lab.read(lambda db: queries.life_of_task(db, task_id)) is not None
 
 
-async def _intervened(lab: Lab, task_id: str, text: str, socket: Socket) -> None:
+async def _intervened(lab: Lab, task_id: str, text: str, socket: Socket) -> str | None:
+    """Does what a frame says; returns a frame that says why not, if so."""
     try:
         sent = msgspec.json.decode(text, type=_Sent)
         if sent.type != "INTERVENTION":
-            return
+            return None
         if not may(socket, Scope.CONTROL):
-            await socket.send_text(task_wire.error_frame(task_id, lacking(Scope.CONTROL)))
-            return
+            return task_wire.error_frame(task_id, lacking(Scope.CONTROL))
         asked = msgspec.convert({"guidance": sent.guidance, "node_id": sent.node_id}, Guide)
         await guide(lab, task_id, asked)
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
         detail = 'a frame must be like {"type": "INTERVENTION", "guidance": "use the second timer"}'
-        await socket.send_text(task_wire.error_frame(task_id, detail))
+        return task_wire.error_frame(task_id, detail)
     except errors.SAYABLE as error:
-        await socket.send_text(task_wire.error_frame(task_id, str(error)))
+        return task_wire.error_frame(task_id, str(error))
+    return None
 
 
 # Boards
@@ -136,10 +136,9 @@ async def _flash(socket: Socket, lab: Lab, feeds: Feeds, reports: Reports, job_i
 
     reporter = Reporter(socket.query_params.get("host") or OUTSIDE)
 
-    async def on_text(text: str) -> None:
+    async def on_text(text: str) -> str | None:
         refused = await reports.take(text, reporter) if may(socket, Scope.CONTROL) else lacking(Scope.CONTROL)
-        if refused is not None:
-            await socket.send_text(frames.refused(refused, lab.now()))
+        return None if refused is None else frames.refused(refused, lab.now())
 
     topic = FLASH if job_id is None else of_job(job_id)
     await lab.feed.attend(socket, topic, greet, on_text, pong=lambda: frames.pong(lab.now()))

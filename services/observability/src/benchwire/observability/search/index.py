@@ -21,8 +21,9 @@ _LINGER_S = 0.2
 class Search:
     """The words of the log. It can be asked once it has caught up for the first time; building it anew takes a while."""
 
-    def __init__(self, bus: Bus, path: Path) -> None:
-        self._projection = Projection(bus, path, SCHEMA, linger_s=_LINGER_S)
+    def __init__(self, bus: Bus, path: Path, beside: Projection) -> None:
+        """``beside`` are the other rows, which run for longer: what they read of the log is not read again."""
+        self._projection = Projection(bus, path, SCHEMA, linger_s=_LINGER_S, beside=beside)
 
     @property
     def state(self) -> ProjectionState:

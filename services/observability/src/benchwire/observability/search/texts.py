@@ -18,7 +18,8 @@ MOST_CHARACTERS = 16_384
 _FROM_THE_END = 4_096  # what went wrong often stands last
 # Of a block of a message: its kind, its ids, and bytes in base64.
 _NOT_SAID = frozenset({"type", "id", "tool_use_id", "signature", "data", "media_type", "cache_control"})
-_CONTROLS = {code: " " for code in range(32) if chr(code) not in "\t\n"}
+# In UTF-8; all other characters have no byte below 32 in them.
+_WITHOUT_CONTROLS = bytes(code if code >= 32 or code in b"\t\n" else 32 for code in range(256))
 
 
 def text_of(event: Event) -> str:
@@ -34,8 +35,9 @@ def text_of(event: Event) -> str:
             pieces = iter((event.reason or "",))
         case _:
             return ""
-    # Control characters would be taken for the marks around what was found.
-    return _cut("\n".join(piece for piece in pieces if piece and not piece.isspace())).translate(_CONTROLS)
+    # Control characters would be taken for the marks around what was found. In bytes that costs a fifth of what it does in characters.
+    text = _cut("\n".join(piece for piece in pieces if piece and not piece.isspace()))
+    return text.encode(errors="surrogatepass").translate(_WITHOUT_CONTROLS).decode(errors="surrogatepass")
 
 
 def _leaves(value: Any, left_out: frozenset[str] = frozenset()) -> Iterator[str]:
