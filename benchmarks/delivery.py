@@ -26,8 +26,8 @@ class Delivery:
         """``count`` events, as fast as they are taken.
 
         ``delivered_per_s`` counts what was acknowledged and read by every listener, over the time until the last of them had the last;
-        ``acked_per_s`` is what one would boast with; ``cpu_us`` is what the service used of a core for each. Raises ``RuntimeError`` when
-        one of the events is not in the rows at the end.
+        ``acked_per_s`` is what one would boast with; ``read_per_s`` is what all listeners read together; ``cpu_us`` is
+        what the service used of a core for each. Raises ``RuntimeError`` when one of the events is not in the rows at the end.
         """
         before, cpu_s, nats_s = self.service.events(), self.service.cpu_s, self._nats_s
         posted = await result(flood, port=self.service.port, count=count, connections=connections, **how)
@@ -40,7 +40,7 @@ class Delivery:
         return told | {
             "delivered_per_s": count / took_s,
             "acked_per_s": count / (posted["ended"] - posted["began"]),
-            "frames_per_s": sum(one["events"] for one in seen) / took_s,
+            "read_per_s": sum(one["events"] for one in seen) / took_s,
             "cpu_us": 1e6 * (self.service.cpu_s - cpu_s) / count,
             "p50_ms": posted["p50_ms"],
             "p99_ms": posted["p99_ms"],

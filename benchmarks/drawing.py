@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt  # noqa: E402 - after the choice of what dr
 _OURS, _OTHERS = "#1f6feb", "#9aa4b2"
 _SHOWN = {
     "post": ("delivered_per_s", "events a second, delivered"), "bulk": ("delivered_per_s", "events a second, delivered"),
-    "fanout": ("frames_per_s", "frames a second"), "latency": ("p99_ms", "p99 until a client has read it, ms"),
+    "fanout": ("read_per_s", "events read a second"), "latency": ("p99_ms", "p99 until a client has read it, ms"),
     "consume": ("read_per_s", "events a second"), "rebuild": ("events_per_s", "events a second"),
     "flat": ("delivered_per_s", "events a second, delivered"), "lists": ("page_ms", "a page of 200 events out of 1,000,000, ms"),
     "tags": ("tags_ms", "ms"), "upload": ("mb_per_s", "MB/s"),

@@ -114,7 +114,7 @@ def _measured(run: Run, pictures: dict[str, Path]) -> Iterable[str]:
 
 
 _HEADINGS = {
-    "delivered_per_s": "delivered a second", "acked_per_s": "acknowledged a second", "frames_per_s": "frames a second",
+    "delivered_per_s": "delivered a second", "acked_per_s": "acknowledged a second",
     "cpu_us": "CPU of the service, µs an event", "nats_cpu_us": "CPU of nats-server, µs an event", "p50_ms": "p50, ms", "p99_ms": "p99, ms",
     "answer_p50_ms": "p50 of the answer, ms", "answer_p99_ms": "p99 of the answer, ms", "cores": "cores used",
     "read_per_s": "read a second", "events_per_s": "events a second", "resident_mb": "resident, MB", "sessions_ms": "all sessions, ms",

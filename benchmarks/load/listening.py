@@ -16,6 +16,7 @@ from benchmarks.measuring import quantile
 _POSTED_AT = re.compile(MARK + rb"(\d+) ")
 _LONGEST_STAMP = 40
 _PING = b"\x89\x04"  # RFC 6455, 5.5.2, with the four bytes of payload that uvicorn sends
+_PING_BYTES = 6
 _PONG = b"\x8a\x84\0\0\0\0"
 _DEADLINE_S = 60.0
 
@@ -27,6 +28,7 @@ class Reader(asyncio.Protocol):
         self.count = 0
         self.last_at = 0.0
         self.delays_ms: list[float] = []
+        self.is_gone = False
         self._every = every
         self._left = head
 
@@ -38,8 +40,11 @@ class Reader(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Takes what came."""
         data = self._left + data
-        if (at := data.find(_PING)) >= 0:  # what is sent as text here is ASCII, so that this is nothing else
-            self._transport.write(_PONG + data[at + 2 : at + 6])
+        while 0 <= (at := data.find(_PING)) <= len(data) - _PING_BYTES:
+            # Text is ASCII here, so this is a ping, or the length of a frame: an answer too many is passed over (RFC 6455, 5.5.3). It is
+            # taken out: what is left over of the data would be found again before the next ping, which then nobody answered.
+            self._transport.write(_PONG + data[at + 2 : at + _PING_BYTES])
+            data = data[:at] + data[at + _PING_BYTES :]
         self.last_at = time.monotonic()
         if not self._every:
             self.count += data.count(MARK)
@@ -52,6 +57,10 @@ class Reader(asyncio.Protocol):
             if self.count % self._every == 0:
                 self.delays_ms.append((time.monotonic_ns() - int(found[1])) / 1e6)
         self._left = data[max(end, len(data) - _LONGEST_STAMP) :]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A server that hangs up is noticed at the next count."""
+        self.is_gone = True
 
 
 async def connected(
@@ -101,6 +110,10 @@ async def listen(port: int, *, clients: int, path: str = "/ws", every: int = 0) 
 async def _seen(readers: list[Reader], count: int) -> dict[str, Any]:
     end = time.monotonic() + _DEADLINE_S
     while (fewest := min(reader.count for reader in readers)) < count:
+        if gone := sum(reader.is_gone for reader in readers):
+            raise RuntimeError(
+                f"the server has hung up on {gone} of {len(readers)} clients; one has read {fewest} of {count} events"
+            )
         if time.monotonic() > end:
             raise RuntimeError(f"a client has read {fewest} of {count} events after {_DEADLINE_S} s")
         await asyncio.sleep(0.005)
