@@ -120,8 +120,9 @@ async def facts(bus: Bus, *kinds: type[Event]) -> list[Event]:
     return [one.event async for one in Log(bus).read([FACTS]) if isinstance(one.event, kinds)]
 
 
-async def is_ready(bus: Bus, http: httpx.AsyncClient) -> bool:
-    with contextlib.suppress(httpx.TransportError):  # not up yet
+async def is_ready(bus: Bus, http: httpx.AsyncClient, documents: str) -> bool:
+    with contextlib.suppress(httpx.HTTPError):  # not up yet
+        (await http.get(f"{documents}/health")).raise_for_status()
         listed = (await http.get("/api/devices")).json()["devices"]
         there = {one.service for one in await Presence(bus).everyone()}
         return there >= {"observability", "documents", "agent", "flash-agent"} and [one["state"] for one in listed] == [
@@ -140,9 +141,10 @@ async def test_a_lab_of_users_with_keys_flashes_a_board_behind_a_leaf_node_and_n
             base_url=f"http://127.0.0.1:{running.observability_port}", timeout=20, trust_env=False
         ) as http,
     ):
-        await eventually(lambda: is_ready(bus, http), within_s=60, what="all parts and their board")
+        documents = f"http://127.0.0.1:{running.documents_port}"
+        await eventually(lambda: is_ready(bus, http, documents), within_s=60, what="all parts and their board")
         files = {"file": ("notes.txt", b"kept")}
-        answer = await http.post(f"http://127.0.0.1:{running.documents_port}/documents", files=files)
+        answer = await http.post(f"{documents}/documents", files=files)
         assert answer.is_success, answer.text
         captured = await http.post(f"/api/devices/{BOARD}/captures", json={"for_s": 2.0})
         assert captured.is_success, captured.text

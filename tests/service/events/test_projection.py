@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from benchwire.events import catalog, codec, nats_server, projection, rows
+from benchwire.events import catalog, child, codec, nats_server, rows
 from benchwire.events.bus import Bus, connected
 from benchwire.events.log import Log, Recorded
 from benchwire.events.projection import Projection, ProjectionBehind, ProjectionDamaged, Schema, rows_of
@@ -80,7 +80,7 @@ async def test_what_is_committed_gets_into_the_file_beside_the_writer_long_befor
     log: Log, bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "p.sqlite"
-    monkeypatch.setattr(projection, "_MOVED_PAGES", 20)
+    monkeypatch.setattr("benchwire.events.projection.file._MOVED_PAGES", 20)
 
     def in_the_file() -> bool:
         with contextlib.closing(sqlite3.connect(rows.uri(path, "immutable=1"), uri=True)) as db:
@@ -152,8 +152,8 @@ async def test_a_rebuild_that_is_killed_in_the_middle_is_gone_on_with_and_makes_
         one = started(f"s{number}")
         await bus.nc.publish(catalog.subject_of(one), codec.encode(one), headers=codec.headers(one, f"id-{number}"))
     await bus.nc.flush(60)
-    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, nats.url, str(path), str(many - 100))
-    assert await killed.wait() == -signal.SIGKILL
+    async with child.spawn([sys.executable, "-c", KILLED, nats.url, str(path), str(many - 100)]) as killed:
+        assert await killed.wait() == -signal.SIGKILL
     standing = rows.stood_in(path)
     assert standing is not None
     assert 0 < standing.sequence < many - 100
