@@ -3,10 +3,14 @@
 import asyncio
 
 import pytest
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NoStreamResponseError
 
 from benchwire.events import cancels
+from benchwire.events.acks import Ack
 from benchwire.events.bus import STREAM, Bus
+from benchwire.events.outgoing import Outgoing
 from benchwire.events.parser import Heard
 from benchwire.events.testing.eventually import eventually
 
@@ -57,6 +61,21 @@ async def test_an_acknowledgement_that_comes_too_late_is_nobody_elses(bus: Bus) 
     another = await bus.acks.publish(SUBJECT, b"{}", headers=None, timeout_s=20)
     again = await bus.acks.publish(SUBJECT, b"{}", headers=headers, timeout_s=20)
     assert (another.seq, another.duplicate, again.seq, again.duplicate) == (3, False, 2, True)
+
+
+@pytest.mark.parametrize("said", [b"", b"hello", b"{}", b"[1]"])
+async def test_what_is_no_acknowledgement_takes_none_of_the_others_along(bus: Bus, said: bytes) -> None:
+    async def answer(message: Msg) -> None:
+        await message.respond(said)
+
+    await bus.nc.subscribe("ask.odd", cb=answer)
+    first, odd, last = await bus.acks.publish_all(
+        [Outgoing(SUBJECT, b"{}"), Outgoing("ask.odd", b"{}"), Outgoing(SUBJECT, b"{}")], timeout_s=20
+    )
+    assert isinstance(first, Ack)
+    assert isinstance(last, Ack)
+    assert (first.seq, last.seq) == (1, 2)
+    assert isinstance(odd, NatsError)  # so that it is sent again, with its id
 
 
 async def test_headers_of_any_form_are_heard(bus: Bus) -> None:

@@ -117,6 +117,20 @@ async def test_once_there_is_no_room_the_rest_is_hashed_only_and_nothing_stays(b
     assert await blobs.get(stored.artifact.digest) == data
 
 
+async def test_of_many_that_come_at_once_no_more_are_sent_than_there_is_room_for(bus: Bus) -> None:
+    blobs = Blobs(bus)
+
+    async def two(size: int) -> bool:
+        return blobs.unnamed_bytes + size <= 2 * MIB
+
+    coming = [blobs.arriving(two) for _ in range(4)]
+    await asyncio.gather(*(one.write(os.urandom(MIB + 1)) for one in coming))
+    await asyncio.gather(*(one.complete() for one in coming))
+    assert (await chunks_there(bus), blobs.unnamed_bytes) == (16, 2 * MIB)
+    await asyncio.gather(*(one.remove() for one in coming))
+    assert (await chunks_there(bus), blobs.unnamed_bytes) == (0, 0)
+
+
 async def test_who_is_cancelled_while_bytes_come_leaves_nothing(bus: Bus) -> None:
     blobs = Blobs(bus)
 

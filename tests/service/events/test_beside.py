@@ -1,13 +1,18 @@
 """Rows that follow the log beside others, which read it for both."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from sqlite_utils import Database
 
+from benchwire.events import catalog, codec
 from benchwire.events.bus import STREAM, Bus
+from benchwire.events.follow import StreamReplaced
 from benchwire.events.host import HostStopped
 from benchwire.events.log import Log, Recorded
 from benchwire.events.projection import Projection, Schema, rows_of
@@ -101,5 +106,54 @@ async def test_both_go_on_when_the_connection_comes_back(bus: Bus, log: Log, tmp
         await eventually(lambda: one_reading(bus))
         await bus.nc.force_reconnect()
         await eventually(lambda: bus.reconnects == 1 and bus.connected)
+        await second.wait_for(await log.append(started("b"), deadline_s=30), timeout_s=30)
+        assert await second.read(ids) == ["a", "b"]
+
+
+async def test_who_reads_by_himself_again_notices_that_the_log_has_lost_what_he_had_not_read(
+    bus: Bus, log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchwire.events.relay._MOST_BYTES", 2_000)
+    is_stuck, may_go_on = threading.Event(), threading.Event()
+
+    def slowly(db: Database, one: Recorded) -> None:
+        if one.event == started("stuck"):
+            is_stuck.set()
+            may_go_on.wait(30)
+        apply(db, one)
+
+    async def behind() -> None:
+        first = Projection(bus, tmp_path / "all.sqlite", ALL)
+        slow = Schema(filters=SESSIONS.filters, tables=TABLES, apply=slowly)
+        second = Projection(bus, tmp_path / "sessions.sqlite", slow, beside=first)
+        try:
+            async with first.running(), second.running():
+                await second.wait_for(await log.append(started("a")), timeout_s=30)
+                await eventually(lambda: one_reading(bus))
+                await log.append(started("stuck"))
+                await eventually(is_stuck.is_set)
+                many = [started(f"s{number}") for number in range(50)]
+                await log.append_all(many, event_ids=[None] * 50, deadline_s=30)
+                await first.wait_for(await log.append(started("last"), deadline_s=30), timeout_s=30)
+                await bus.js.purge_stream(STREAM, keep=5)
+                may_go_on.set()
+                await asyncio.Event().wait()  # until this is ended
+        finally:
+            may_go_on.set()
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await behind()
+    assert raised.group_contains(StreamReplaced, match="no longer in the log")
+
+
+async def test_an_event_with_a_header_of_the_servers_own_is_an_event_like_any_other(
+    bus: Bus, log: Log, tmp_path: Path
+) -> None:
+    one = started("a")
+    async with both(bus, tmp_path) as (_, second):
+        await bus.nc.publish(
+            catalog.subject_of(one), codec.encode(one), headers={"Status": "100", "Description": "Idle"}
+        )
+        await bus.nc.flush()
         await second.wait_for(await log.append(started("b"), deadline_s=30), timeout_s=30)
         assert await second.read(ids) == ["a", "b"]

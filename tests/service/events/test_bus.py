@@ -7,13 +7,16 @@ import signal
 from asyncio import StreamWriter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+import uvloop
 from nats.aio.msg import Msg
 
 from benchwire.events import child, nats_server
 from benchwire.events.bus import Bus, NatsUnreachable, connected
+from benchwire.events.connection import Connection
 from benchwire.events.settings import NatsSettings
 from benchwire.events.testing.eventually import eventually
 
@@ -178,3 +181,41 @@ async def test_a_server_without_jetstream_is_waited_for_and_then_said_to_have_no
         with pytest.raises(NatsUnreachable, match="no JetStream behind"):
             async with connected(NatsSettings(nats_url=url, nats_connect_timeout_s=1.0), name="test"):
                 pass
+
+
+def test_a_connection_that_is_closed_can_be_dropped_on_the_loop_that_services_have_too() -> None:
+    async def dropped() -> None:
+        async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            assert await reader.read() == b""
+            writer.close()
+            await writer.wait_closed()
+            connection = Connection()
+            connection._transport = SimpleNamespace(_bare_io_writer=writer)  # type: ignore[assignment]
+            connection._abort()
+            connection._transport = None
+
+    uvloop.run(dropped())
+
+
+async def test_a_connection_that_went_with_its_last_bytes_can_be_dropped_once_more() -> None:
+    """As a reconnect to a server does that was frozen for a while, and then took what it was sent."""
+    heard, may_read = asyncio.get_running_loop().create_future(), asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: StreamWriter) -> None:
+        await may_read.wait()
+        heard.set_result(len(await reader.read(-1)))
+        writer.close()
+
+    many = b"x" * (32 << 20)  # more than the system takes without anybody reading
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(many)
+        writer.close()
+        may_read.set()
+        assert await heard == len(many)
+        await writer.wait_closed()
+        connection = Connection()
+        connection._transport = SimpleNamespace(_bare_io_writer=writer)  # type: ignore[assignment]
+        connection._abort()
+        connection._transport = None

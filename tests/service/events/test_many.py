@@ -110,6 +110,16 @@ async def test_without_a_connection_each_is_told_and_none_lands_later(
     assert await appended(log, [started("later")], deadline_s=60) == [1]
 
 
+async def test_more_than_a_connection_takes_at_once_is_answered_for_also_when_the_server_goes_away_meanwhile(
+    nats: nats_server.Server, bus: Bus, log: Log
+) -> None:
+    events = [said("x" * 900_000) for _ in range(8)]
+    async with frozen(nats):
+        outcomes = await asyncio.gather(*(appended(log, events, deadline_s=0.5) for _ in range(3)))
+        await eventually(lambda: not bus.connected)
+    assert {type(one) for many in outcomes for one in many} == {LogUnavailable}
+
+
 async def test_how_many_went_how_is_told_by_their_types(bus: Bus) -> None:
     heard: list[Append] = []
     log = Log(bus, on_append=heard.append)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NoStreamResponseError
 
 from benchwire.events.connection import Connection
@@ -112,8 +113,13 @@ def _answer(reply: Heard | None) -> Ack | Exception:
         return TimeoutError("no acknowledgement came in time")
     if reply.headers and reply.headers.get("Status") == _NO_RESPONDERS:
         return NoStreamResponseError()
-    ack = _decoder.decode(reply.data)
-    return ack if ack.error is None else _refusal(ack.error)
+    try:
+        ack = _decoder.decode(reply.data)
+    except msgspec.MsgspecError as error:
+        return NatsError(f"what was answered is no acknowledgement: {error}")
+    if ack.error is not None:
+        return _refusal(ack.error)
+    return ack if ack.seq else NatsError("what was answered is no acknowledgement: it names no place in the stream")
 
 
 def _refusal(error: dict[str, Any]) -> APIError:

@@ -17,7 +17,7 @@ from benchwire.events.log import LogUnavailable
 from benchwire.events.objects import Objects, answering
 
 _TAKE_BACK_S = 2.0
-HELD_BYTES = 2 * BLOCK_BYTES  # the block that is gathered, and the one that is sent
+HELD_BYTES = 3 * BLOCK_BYTES  # the block that is gathered, the one that is hashed, and how that one stands on the wire
 
 
 class BytesFreed(LogUnavailable):
@@ -42,6 +42,7 @@ class Arriving:
         self._under_way: asyncio.Task[None] | None = None
         self._sending: Sending | None = None
         self._is_sent = True
+        self._sent_bytes = 0
         self._ended: ObjectInfo | None = None
         self.size_bytes = 0
         self.is_named = False
@@ -54,7 +55,7 @@ class Arriving:
     @property
     def unnamed_bytes(self) -> int:
         """How much of the store they take that no record accounts for."""
-        return 0 if self._sending is None or self.is_named else self._sending.info.size or 0
+        return 0 if self._sending is None or self.is_named else self._sent_bytes
 
     @property
     def digest(self) -> str:
@@ -86,7 +87,9 @@ class Arriving:
     async def ended(self) -> ObjectInfo:
         """Sends what is left; what a record has to say of the chunks. Raises ``LogUnavailable``, and what ``Objects`` raises."""
         if self._sending is None:
-            raise LogUnavailable("there was no room for these bytes while they came, and now there is; send them again")
+            raise LogUnavailable(
+                "while these bytes came there was no room for them beside the documents and uploads of that time; send them again"
+            )
         if self.is_named:
             raise BytesFreed
         if self._ended is None:
@@ -126,6 +129,7 @@ class Arriving:
             await self._take_back()
         if self._is_sent:
             self._sending = self._sending or self._objects.sending()
+            self._sent_bytes += len(block)  # before anybody else asks for room
             await self._sending.add(block)
 
     async def _take_back(self) -> None:

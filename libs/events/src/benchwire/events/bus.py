@@ -49,6 +49,7 @@ _NOT_CLUSTERED = 10074  # nats-server's JSStreamReplicasNotSupportedErr
 
 _DENIED = re.compile(r"permissions violation for (publish|subscription) to \"([^\"]+)\"", re.IGNORECASE)
 _NO_RESPONDERS = "503"
+_FLUSH_S = 2.0
 _MOST_REMEMBERED = 1000  # subjects: whoever is refused may try one after the other
 
 Answer = TypeVar("Answer")
@@ -262,6 +263,8 @@ async def connected(settings: NatsSettings, *, name: str, ensured: bool = True) 
         "reconnect_time_wait": 0.2,
         "ping_interval": 2,
         "max_outstanding_pings": 2,
+        # Or whoever sends more than nats-py keeps waits, whatever his deadline, until a server that went away meanwhile has come back.
+        "flush_timeout": _FLUSH_S,
         "error_cb": error,
         "disconnected_cb": lost,
         "reconnected_cb": bus.reconnected,

@@ -44,7 +44,7 @@ class Sending:
     async def add(self, block: bytes | bytearray) -> None:
         """Sends ``block``: whole chunks, unless it is the last. Raises ``GivenUp``, and what NATS raises."""
         view = memoryview(block)
-        pieces = [bytes(view[at : at + CHUNK_BYTES]) for at in range(0, len(view), CHUNK_BYTES)]
+        pieces = [view[at : at + CHUNK_BYTES] for at in range(0, len(view), CHUNK_BYTES)]
         subject = chunks_of(self.info)
         messages = [Outgoing(subject, one) for one in pieces]
         answers = await self._bus.acks.publish_all(messages, timeout_s=_ACK_TIMEOUT_S)

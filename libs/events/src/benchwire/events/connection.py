@@ -152,7 +152,9 @@ class Connection(Client):
         """Drops the connection, and what was still to be sent on it."""
         # The one below TLS: of a TLS transport that was closed twice, which a reconnect does, Python 3.11.2 cannot take an abort.
         writer = getattr(self._transport, "_bare_io_writer", None)
-        if writer is not None:
+        # Nor can any asyncio abort a transport that was closed before its last bytes were taken, and has got rid of them since.
+        held = None if writer is None else writer.get_extra_info("socket")  # None of uvloop's, once it is closed
+        if writer is not None and held is not None and held.fileno() >= 0:
             writer.transport.abort()
 
 

@@ -71,13 +71,14 @@ async def follow(
     stream: str = STREAM,
     batch: int = 500,
     created: str | None = None,
+    is_checked: bool = True,
     reached: Callable[[], int] | None = None,
 ) -> AsyncGenerator[Batch, None]:
     """Everything on ``filters`` with a sequence above ``after``, then what comes, until the caller leaves.
 
     The first batch comes at once, and is empty when there is nothing. Whoever says when the log was ``created`` is told by
-    ``StreamReplaced`` that it is no longer the same, or that it lost something before it was read here. ``reached`` says up to where
-    there was nothing more to read.
+    ``StreamReplaced`` that it is no longer the same, or that it lost something before it was read here; unless ``is_checked``, which is
+    for who has just looked himself, also before the first message. ``reached`` says up to where there was nothing more to read.
     """
     first = True
     while True:
@@ -85,9 +86,10 @@ async def follow(
             on=(NatsError, OSError, TimeoutError), attempts=None, timeout=None, wait_initial=0.05, wait_max=1.0
         ):
             with attempt:
-                if created is not None and not first:
+                if created is not None and not is_checked:
                     await _check(bus, stream, created, max(after, reached() if reached else 0))
                 consumer = await bus.js.add_consumer(stream, _throw_away(filters, after), timeout=5.0)
+        is_checked = False
         try:
             of_copy = consumer.cluster is not None
             if first and not consumer.num_pending:

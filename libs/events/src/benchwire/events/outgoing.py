@@ -39,8 +39,7 @@ def framed(messages: Sequence[Outgoing], replies: Sequence[str]) -> bytes:
 
 def _headers(headers: dict[str, str]) -> bytes:
     lines = "".join([f"{name}: {value.strip()}\r\n" for name, value in headers.items()])
-    if (
-        not lines.count("\r") == lines.count("\n") == len(headers)
-    ):  # the rest of a value would be read as another header
+    # Or the rest of a value would be read as another header.
+    if not lines.count("\r") == lines.count("\n") == len(headers):
         lines = "".join([f"{name}: {value.strip().translate(_ONE_LINE)}\r\n" for name, value in headers.items()])
     return f"NATS/1.0\r\n{lines}\r\n".encode()

@@ -82,7 +82,7 @@ class Pull:
         for one in taken:
             if one is None:
                 self._lost = Lost("the connection came back")
-            elif one.headers and "Status" in one.headers:
+            elif one.headers and "Status" in one.headers and one.subject == self._reply:  # events may have it, too
                 self._status(one.headers)
             else:
                 self._asked -= 1

@@ -72,9 +72,8 @@ class _Kept:
         self._most = most
         self._messages: deque[Message] = deque()
         self._bytes = 0
-        self._lacks: int | None = (
-            None  # a sequence: whoever has everything up to there lacks nothing; None before anything came
-        )
+        # A sequence: whoever has everything up to there lacks nothing. None before anything came.
+        self._lacks: int | None = None
         self._came = asyncio.Event()
 
     @property

@@ -6,13 +6,10 @@ the process dies. Deleting the file rebuilds it from the log.
 
 import asyncio
 import contextlib
-import heapq
 import itertools
 import logging
 import sqlite3
-import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -21,14 +18,15 @@ from typing import TypeVar
 import msgspec
 from sqlite_utils import Database
 
-from benchwire.events import cancels, intact, rows, streams
-from benchwire.events.applying import Apply, Applying, Schema
+from benchwire.events import cancels, rows, streams
+from benchwire.events.applying import Applying, Schema
 from benchwire.events.bus import Bus
-from benchwire.events.deadline import awaited
 from benchwire.events.follow import Batch, Message, follow
 from benchwire.events.log import Log, Recorded
+from benchwire.events.projection.file import File
+from benchwire.events.projection.state import ProjectionBehind, ProjectionInUse, ProjectionState
+from benchwire.events.projection.waiting import Waiting
 from benchwire.events.relay import Relay
-from benchwire.events.rows import Stood, rows_of
 from benchwire.events.snapshots import record, start
 from benchwire.events.snapshots.file import swept
 from benchwire.events.snapshots.keeper import Keeper, Policy, Reach
@@ -40,42 +38,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Listener = Callable[[Sequence[Recorded]], None]
 
-# About as many pages as one commit writes, beside two events to a page, and as many as are moved into the file at a time: a quarter of those
-# with which SQLite's writer does it. To look how many there are would cost SQLite its locks: they go when anybody in the process closes the file.
-_PAGES_OF_A_COMMIT = 5
-_MOVED_PAGES = 2000
 _MOST_TOGETHER = 2000  # events in one transaction; each is dearer in a smaller one
 
 
-class ProjectionState(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a projection stands. ``behind`` counts the events it knows to be waiting; ``trouble`` is why it cannot go on, if so.
-
-    ``lacking`` says what is missing in the rows, for good, because the log had lost it before it was applied.
-    """
-
-    applied: int
-    behind: int
-    caught_up: bool
-    unknown: int
-    malformed: int
-    trouble: str | None = None
-    lacking: str | None = None
-
-
-class ProjectionBehind(Exception):
-    """The projection did not get there in time."""
-
-
-class ProjectionInUse(Exception):
-    """Another process writes this file."""
-
-
-class ProjectionDamaged(Exception):
-    """SQLite finds the file damaged. It is removed, and the next start builds it anew."""
-
-
 class Projection:
-    """One SQLite file: written in one thread by ``run``, read in others by ``read``."""
+    """One SQLite file: written in one thread while it is ``running``, read in others by ``read``."""
 
     def __init__(
         self, bus: Bus, path: Path, schema: Schema, *, linger_s: float = 0.0, with_snapshots: bool = True,
@@ -91,23 +58,12 @@ class Projection:
         self._linger_s = linger_s
         self._beside = beside
         self._relay = Relay()
-        self._path = path
         self._schema = schema
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"write-{path.stem}")
-        self._readers = ThreadPoolExecutor(2, thread_name_prefix=f"read-{path.stem}")
-        self._mover = ThreadPoolExecutor(1, thread_name_prefix=f"move-{path.stem}")
-        self._moving: Future[None] | None = None
-        self._unmoved_pages = 0
-        self._local = threading.local()
-        self._open_readers: list[Database] = []
-        self._db: Database | None = None
+        self._file = File(path, schema)
         self._applying: Applying | None = None
         self._listeners: list[Listener] = []
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap: what comes next stands in front
-        self._numbers = itertools.count()
+        self._waiting = Waiting()
         self._ready = asyncio.Event()
-        self._damage: str | None = None
-        self._damage_seen = asyncio.Event()
         self._state = ProjectionState(applied=0, behind=0, caught_up=False, unknown=0, malformed=0)
         self._end = streams.End()
         self._shelf = Shelf(bus, schema.name, schema.file_version) if schema.name and with_snapshots else None
@@ -139,13 +95,13 @@ class Projection:
         Raises ``ProjectionInUse`` when another process has the file, ``StreamReplaced`` when the log is no longer the same, and
         ``ProjectionDamaged``.
         """
-        lock = await asyncio.to_thread(rows.locked, self._path)
+        lock = await asyncio.to_thread(rows.locked, self._file.path)
         if lock is None:
-            raise ProjectionInUse(f"{self._path} is in use by another process")
+            raise ProjectionInUse(f"{self._file.path} is in use by another process")
         try:
             async with asyncio.TaskGroup() as tasks:
                 following = tasks.create_task(self._follow())
-                watching = tasks.create_task(self._whole())
+                watching = tasks.create_task(self._file.whole())
                 try:
                     await self._ready.wait()
                     async with self._kept():
@@ -154,52 +110,35 @@ class Projection:
                     following.cancel()
                     watching.cancel()
         finally:
-            await asyncio.to_thread(self._close)
+            await asyncio.to_thread(self._file.close)
             lock.close()
 
     async def wait_for(self, sequence: int, *, timeout_s: float = 5.0) -> None:
         """Returns when the event with this sequence is applied. Raises ``ProjectionBehind``."""
         if self._state.applied >= sequence:
             return
-        waiting = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (sequence, next(self._numbers), waiting))
         try:
-            await awaited(waiting, timeout_s=timeout_s)
+            await self._waiting.until(sequence, timeout_s=timeout_s)
         except TimeoutError:
             raise ProjectionBehind(f"at {self._state.applied} of {sequence} after {timeout_s} s") from None
-        finally:
-            if not waiting.done() or waiting.cancelled() or waiting.exception() is not None:
-                self._waiting = [one for one in self._waiting if one[2] is not waiting]
-                heapq.heapify(self._waiting)
 
     async def read(self, query: Callable[[Database], T]) -> T:
-        """What ``query`` reads, in a reading thread and one consistent snapshot."""
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query)
-        except sqlite3.DatabaseError as error:
-            self._look_at(error)
-            raise
-
-    def _read(self, query: Callable[[Database], T]) -> T:
-        db: Database | None = getattr(self._local, "db", None)
-        if db is None:
-            db = self._local.db = rows.opened(self._path, read_only=True)
-            self._open_readers.append(db)
-        with db.atomic():
-            return query(db)
+        """What ``query`` reads, in a reading thread and one consistent snapshot. Raises ``ProjectionDamaged``, and what ``query`` does."""
+        return await self._file.read(query)
 
     async def _follow(self) -> None:
         info = await self._bus.js.stream_info(STREAM)
         beginning = await streams.beginning(self._bus.js, info)
         origin, last = streams.origin_of(info), info.state.last_seq
-        await self._in_writer(self._remove_damaged)
+        await self._file.in_writer(self._file.remove_damaged)
         if await self._start(origin, last, beginning):
             # That took a while, in which a log with limits goes on losing what is old.
             beginning = await streams.beginning(self._bus.js)
-        standing = await self._in_writer(partial(self._open, origin, last, beginning))
+        opening = partial(self._file.open, origin, last, beginning)
+        self._applying, standing = await self._file.in_writer(opening)
         if standing.lacks:
             told = f"{standing.lacks}, and no snapshot reaches behind them: what they said is missing here"
-            log.warning("%s: %s", self._path.name, told)
+            log.warning("%s: %s", self._file.path.name, told)
             self._state = msgspec.structs.replace(self._state, lacking=told)
         self._reached(standing.sequence)
         async with aclosing(self._batches(standing.sequence, origin)) as batches:
@@ -211,11 +150,13 @@ class Projection:
 
     def _batches(self, after: int, origin: Origin) -> AsyncGenerator[Batch, None]:
         """Raises ``StreamReplaced``: rows of one log and events of another do not go together, and the next start builds new ones."""
+        readings = itertools.count()
 
         def read(after: int) -> AsyncGenerator[Batch, None]:
+            # The first goes on from what was looked at just now; a later one, of who fell behind the other, after any time.
             return follow(
                 self._bus, self._schema.filters, after=after, batch=_MOST_TOGETHER, created=origin.created,
-                reached=lambda: self._state.applied,
+                is_checked=next(readings) == 0, reached=lambda: self._state.applied,
             )  # fmt: skip
 
         if self._beside is None:
@@ -226,16 +167,16 @@ class Projection:
         """Puts a snapshot in the place of the file, when there is none, or the log no longer has what follows it. Returns whether it did."""
         if self._shelf is None:
             return False
-        await asyncio.to_thread(swept, self._path)
-        there = await asyncio.to_thread(rows.stood_in, self._path)
-        if there is not None and not self._belongs(there, origin, last):
+        await asyncio.to_thread(swept, self._file.path)
+        there = await asyncio.to_thread(rows.stood_in, self._file.path)
+        if there is not None and not self._file.belongs(there, origin, last):
             there = None
         if there is not None and not there.lacks and not beginning.hides(there.sequence):
             return False
         found = record.choice(await self._shelf.slots(), origin=origin, last=last, beginning=beginning)
         if there is not None:
             found = [one for one in found if record.is_whole(one, beginning)]
-        return await start.placed(self._shelf, found, self._path) is not None
+        return await start.placed(self._shelf, found, self._file.path) is not None
 
     @contextlib.asynccontextmanager
     async def _kept(self) -> AsyncGenerator[None, None]:
@@ -244,7 +185,7 @@ class Projection:
             yield
             return
         policy = Policy(events=self._bus.settings.snapshot_events, every_s=self._bus.settings.snapshot_every_s)
-        self._keeper = Keeper(self._shelf, self._path, policy, self.settled, self.forgotten)
+        self._keeper = Keeper(self._shelf, self._file.path, policy, self.settled, self.forgotten)
         async with cancels.beside(self._keeper.run(), name=f"the keeper of snapshots of {self._schema.name}"):
             yield
 
@@ -261,7 +202,7 @@ class Projection:
         known = self._end.known(last) if (info.config.num_replicas or 1) > 1 else last
         if known > self._state.applied >= await self.newest():
             assert self._applying is not None
-            await self._in_writer(partial(self._applying.reach, known))
+            await self._file.in_writer(partial(self._applying.reach, known))
             self._reached(known)
         half = (info.state.first_seq + last) // 2 if streams.is_shrinking(info) else 0
         return Reach(self._state.applied, streams.origin_of(info), half)
@@ -288,10 +229,7 @@ class Projection:
     def _reached(self, sequence: int) -> None:
         reached = max(sequence, self._state.applied)
         self._state = msgspec.structs.replace(self._state, applied=reached)
-        while self._waiting and self._waiting[0][0] <= reached:
-            waiting = heapq.heappop(self._waiting)[2]
-            if not waiting.done():
-                waiting.set_result(None)
+        self._waiting.reached(reached)
 
     async def _applied_in_the_end(self, messages: list[Message]) -> list[Recorded]:
         """A full disk does not lose an event: the batch is tried until it fits, and health says why it does not."""
@@ -299,8 +237,9 @@ class Projection:
         pause_s = 0.1
         while True:
             try:
-                took = await self._in_writer(partial(self._applying.take, messages))
-                self._move(len(messages))
+                took = await self._file.in_writer(partial(self._applying.take, messages))
+                if self._state.caught_up:  # while rows are built anew, nobody waits for them
+                    self._file.move(len(messages))
             except sqlite3.OperationalError as error:
                 self._state = msgspec.structs.replace(self._state, behind=len(messages), trouble=str(error))
             else:
@@ -308,98 +247,3 @@ class Projection:
                 return took
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, 2.0)
-
-    def _move(self, events: int) -> None:
-        """Keeps the write-ahead log short while somebody may wait for rows; while they are built anew, nobody does."""
-        if not self._state.caught_up:
-            return
-        self._unmoved_pages += _PAGES_OF_A_COMMIT + events // 2
-        if self._unmoved_pages >= _MOVED_PAGES and (self._moving is None or self._moving.done()):
-            self._unmoved_pages = 0
-            self._moving = self._mover.submit(rows.moved, self._path)
-
-    async def _in_writer(self, call: Callable[[], T]) -> T:
-        # Shielded: a cancel must not leave the thread in the middle of a transaction that nobody waits for.
-        work = asyncio.get_running_loop().run_in_executor(self._writer, call)
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            await asyncio.wait([work])
-            raise
-        except sqlite3.DatabaseError as error:
-            self._look_at(error)
-            raise
-
-    def _look_at(self, error: sqlite3.DatabaseError) -> None:
-        if intact.is_damage(error):
-            self._damage = str(error)
-            self._damage_seen.set()
-            raise self._damaged() from error
-
-    def _damaged(self) -> ProjectionDamaged:
-        return ProjectionDamaged(f"{self._path.name} is damaged ({self._damage}); the next start builds it anew")
-
-    async def _whole(self) -> None:
-        """Waits until somebody who reads or writes has found damage: rows that cannot be read help nobody."""
-        await self._damage_seen.wait()
-        raise self._damaged()
-
-    def _remove_damaged(self) -> None:
-        damage = intact.damage_of(self._path)
-        if damage is not None:
-            log.warning("%s is damaged (%s): rebuilding it", self._path.name, damage)
-            rows.removed(self._path)
-
-    def _open(self, origin: Origin, last: int, beginning: Beginning) -> Stood:
-        there = rows.stood_in(self._path)
-        if there is not None and self._belongs(there, origin, last):
-            after = there.sequence
-        else:
-            if self._path.exists():
-                log.warning("%s is of another log or version, or broken: rebuilding it", self._path.name)
-            rows.removed(self._path)
-            there, after = None, 0
-        lacks = beginning.why(after) if beginning.hides(after) else None
-        if lacks is not None:
-            after = beginning.first - 1  # so that it is said once, however often this starts before there is more
-        db = self._db = rows.opened(self._path)
-        with db.atomic():  # all or nothing: a file that has one of its tables has them all
-            if there is None:
-                for statement in rows.statements(rows.TABLES + self._schema.tables):
-                    db.conn.execute(statement)
-                row = (STREAM, after, origin.created, self._schema.file_version)
-                db.conn.execute("INSERT INTO applied VALUES (?, ?, ?, ?)", row)
-            else:  # it may be from before a restore; what follows is of this log alone
-                db.conn.execute("UPDATE applied SET sequence = ?, origin = ?", (after, origin.created))
-            if lacks is not None:
-                db.conn.execute("INSERT INTO lacking VALUES (?)", (lacks,))
-        self._applying = Applying(db, self._schema, self._path.name)
-        standing = rows.stood(db.conn)
-        assert standing is not None
-        return standing
-
-    def _belongs(self, there: Stood, origin: Origin, last: int) -> bool:
-        """Whether the file belongs to this log, and to this version of the code."""
-        fits = there.sequence <= last and origin.holds(there.origin, there.sequence)
-        return fits and there.version == self._schema.file_version
-
-    def _close(self) -> None:
-        self._writer.shutdown(wait=True)
-        self._readers.shutdown(wait=True)
-        self._mover.shutdown(wait=True)
-        for db in [*self._open_readers, *([self._db] if self._db is not None else [])]:
-            db.close()
-        if self._damage is not None:
-            rows.removed(self._path)
-
-
-__all__ = [
-    "Apply",
-    "Projection",
-    "ProjectionBehind",
-    "ProjectionDamaged",
-    "ProjectionInUse",
-    "ProjectionState",
-    "Schema",
-    "rows_of",
-]
