@@ -183,7 +183,6 @@ async def test_the_same_large_bytes_that_come_several_times_at_once_are_stored_o
 async def test_an_upload_in_whose_middle_nats_dies_is_told_so_and_can_be_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunks, "_ACK_TIMEOUT_S", 1.0)
     data = os.urandom(5 * MIB)
     async with (
         nats_server.running(tmp_path / "nats") as server,
@@ -197,7 +196,9 @@ async def test_an_upload_in_whose_middle_nats_dies_is_told_so_and_can_be_repeate
             await server.process.wait()
             yield data[2 * MIB :] + TAIL
 
-        answer = await http.post("/documents", content=body(), headers=FORM)
+        with monkeypatch.context() as impatient:
+            impatient.setattr(chunks, "_ACK_TIMEOUT_S", 1.0)
+            answer = await http.post("/documents", content=body(), headers=FORM)
         assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True)
         assert "does not answer" in answer.json()["detail"]
         async with (

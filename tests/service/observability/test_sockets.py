@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -216,10 +217,13 @@ async def test_a_ping_is_answered_and_nonsense_is_not_taken_amiss(port: int) -> 
         assert await next_frame(socket) == {"type": "pong"}
 
 
-async def test_a_slow_client_is_told_and_dropped_and_slows_nobody(client: httpx.AsyncClient, port: int) -> None:
+@pytest.mark.parametrize("path", ["/ws", "/ws?batch=1"])
+async def test_a_slow_client_is_told_and_dropped_and_slows_nobody(
+    client: httpx.AsyncClient, port: int, path: str
+) -> None:
     big = "x" * 100_000
     async with connect(f"ws://127.0.0.1:{port}/ws") as quick:
-        slow = await connect(f"ws://127.0.0.1:{port}/ws", max_queue=1)
+        slow = await connect(f"ws://127.0.0.1:{port}{path}", max_queue=1)
         await next_frame(quick)
         for number in range(120):  # 12 MB, beyond what sockets hold and what is kept for a client
             await say(client, "s", f"{number}{big}")

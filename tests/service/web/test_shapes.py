@@ -18,6 +18,7 @@ SHAPES = {
     "a negative length": posted(b"Content-Length: -2", body=b"ab"),
     "a length in hex": posted(b"Content-Length: 0x2", body=b"ab"),
     "a length beyond all": posted(b"Content-Length: 99999999999999999999", body=b"ab"),
+    "a length with more zeros than anybody reads": posted(b"Content-Length: " + b"0" * 5000 + b"2", body=b"ab"),
     "a space before the colon": posted(b"Content-Length : 2", body=b"ab"),
     "a chunk beyond all": posted(CHUNKED, body=b"fffffffffffffffff\r\na\r\n0\r\n\r\n"),
     "a negative chunk": posted(CHUNKED, body=b"-1\r\na\r\n0\r\n\r\n"),

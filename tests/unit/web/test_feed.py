@@ -242,6 +242,14 @@ async def test_arrays_are_no_larger_than_any_client_takes_unless_one_object_is(w
     task.cancel()
 
 
+def test_the_size_of_an_array_is_that_of_the_whole_frame() -> None:
+    gathered = Gathered()
+    gathered.items += [item('"xx"', number) for number in range(100_000)]
+    sizes = [one.text.size_bytes for one in gathered.arrays]
+    assert max(sizes) <= 256 << 10
+    assert sum(sizes) == 5 * 100_000 + len(sizes)
+
+
 async def test_a_slow_client_of_arrays_is_dropped_like_any_other_and_what_was_sent_no_longer_counts(wire: Wire) -> None:
     feed = Feed()
     client, task = await gathering(wire, limit_bytes=1000)

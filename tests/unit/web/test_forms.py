@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchwire.web.forms import BadForm, Form, FormTooLarge, Kind, Part, TemporaryFile, files_in, received
+from benchwire.web.forms import BadForm, Form, FormTooLarge, Kind, Part, received
+from benchwire.web.temporary import TemporaryFile, files_in
 
 KIND = "multipart/form-data; boundary=x"
 TAIL = b"\r\n--x--\r\n"

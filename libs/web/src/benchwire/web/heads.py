@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from benchwire.web.refusal import Refused
 
 _ONCE = frozenset({b"host", b"authorization"})
-CLOSER_LOOK = _ONCE | {b"content-encoding", b"transfer-encoding", b"expect"}
+CLOSER_LOOK = _ONCE | {b"content-encoding", b"content-length", b"transfer-encoding", b"expect"}
+_MOST_DIGITS = 20  # of a length: the parser takes any number of zeros in front of it, and int() does not
 _OF_UPGRADES = frozenset({b"upgrade", b"http2-settings"})
 
 
@@ -16,6 +17,8 @@ def check_header(name: bytes, value: bytes, given: Mapping[bytes, bytes]) -> Non
     plain = value.strip().lower()
     if name == b"transfer-encoding" and plain != b"chunked":
         raise Refused(400, "of all transfer codings only 'chunked' is taken, and once", "malformed")
+    if name == b"content-length" and len(plain) > _MOST_DIGITS:
+        raise Refused(400, f"the length of the body has more than {_MOST_DIGITS} digits", "malformed")
     if name == b"content-encoding" and plain not in (b"", b"identity"):
         raise Refused(415, "the body is compressed; send it as it is, without Content-Encoding", "encoded")
 

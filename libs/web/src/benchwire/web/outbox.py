@@ -67,8 +67,8 @@ def _array_of_first(left: deque[Item]) -> Item:
     first = left.popleft()
     if first.is_array:
         return first
-    taken, size = [first], first.text.size_bytes
-    while left and not left[0].is_array and (size := size + left[0].text.size_bytes) <= _ARRAY_BYTES:
+    taken, size = [first], first.text.size_bytes + 2  # with its brackets, and what follows each with a comma
+    while left and not left[0].is_array and (size := size + left[0].text.size_bytes + 1) <= _ARRAY_BYTES:
         taken.append(left.popleft())
     return array(taken)
 

@@ -23,7 +23,7 @@ from benchwire.events.log import Log
 from benchwire.events.presence import Presence, Present
 from benchwire.events.projection import Projection
 from benchwire.events.settings import load
-from benchwire.web import access, forms
+from benchwire.web import access, temporary
 from benchwire.web.callers import Callers
 from benchwire.web.cors import cors
 from benchwire.web.gate import Gate
@@ -66,7 +66,7 @@ async def serving(settings: Settings, on_ready: Callable[[int], None] = lambda _
             on_ready(port)
 
         async with callers.followed(), projection.running():
-            await forms.cleared(store.incoming)  # the file's lock is ours, so nobody else is writing there
+            await temporary.cleared(store.incoming)  # the file's lock is ours, so nobody else is writing there
             await cache.load()
             await indexer.opened()
             answers = Asking(store, indexer).endpoints()

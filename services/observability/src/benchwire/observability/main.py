@@ -20,7 +20,7 @@ from benchwire.observability.projection import SCHEMA
 from benchwire.observability.search.index import Search
 from benchwire.observability.settings import VERSION, Settings
 from benchwire.observability.stopping.orphans import Orphans
-from benchwire.web import forms
+from benchwire.web import temporary
 from benchwire.web.access import checked
 from benchwire.web.callers import Callers
 from benchwire.web.gate import Gate
@@ -55,7 +55,7 @@ async def observe(settings: Settings, *, on_ready: Callable[[int], None] | None 
             orphans.watched(),
             Presence(bus).announced(present),
         ):
-            await forms.cleared(settings.incoming)  # the rows' lock is ours, so nobody else is writing there
+            await temporary.cleared(settings.incoming)  # the rows' lock is ours, so nobody else is writing there
             # Not on the loop: it takes a second, reads files, and the log follows us meanwhile.
             app = await asyncio.to_thread(guarded, lab, feeds, reports, settings, callers)
             gate = Gate(settings)

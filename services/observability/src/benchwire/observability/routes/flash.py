@@ -27,7 +27,8 @@ from benchwire.observability.wire import answers, examples
 from benchwire.observability.wire import flash as wire
 from benchwire.observability.wire.flashing import Throttle, address_of, merged, of_fields, of_json
 from benchwire.web.described import described
-from benchwire.web.forms import MULTIPART, OVERHEAD_BYTES, Form, Kind, Part, TemporaryFile, files_in, received
+from benchwire.web.forms import MULTIPART, OVERHEAD_BYTES, Form, Kind, Part, received
+from benchwire.web.temporary import TemporaryFile, files_in
 from benchwire.web.tokens import Scope
 
 TheSettings = NamedDependency[Settings]
