@@ -7,7 +7,8 @@ way. A loop around such a wait goes on for ever, and with it whoever waits for t
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,16 @@ async def to_the_end(coroutine: Coroutine[Any, Any, Result]) -> Result:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait([task])
     return task.result()
+
+
+async def in_thread(pool: Executor, call: Callable[[], Result]) -> Result:
+    """What comes of ``call`` in a thread of ``pool``; a cancel is raised once it is over, so that nobody leaves it in the middle of something."""
+    work = asyncio.get_running_loop().run_in_executor(pool, call)
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
 
 
 async def until_over(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from sqlite_utils import Database
 
-from benchwire.events import intact, rows
+from benchwire.events import cancels, intact, rows
 from benchwire.events.applying import Applying, Schema
 from benchwire.events.projection.state import ProjectionDamaged
 from benchwire.events.rows import Stood
@@ -62,13 +62,8 @@ class File:
 
     async def in_writer(self, call: Callable[[], T]) -> T:
         """What comes of ``call`` in the writing thread. Raises ``ProjectionDamaged``, and what ``call`` does."""
-        # Shielded: a cancel must not leave the thread in the middle of a transaction that nobody waits for.
-        work = asyncio.get_running_loop().run_in_executor(self._writer, call)
         try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            await asyncio.wait([work])
-            raise
+            return await cancels.in_thread(self._writer, call)
         except sqlite3.DatabaseError as error:
             self._look_at(error)
             raise

@@ -20,6 +20,7 @@ from sqlite_utils import Database
 from benchwire.documents import queries
 from benchwire.documents.queries import Found, Row, Wanted
 from benchwire.documents.search.texts import question
+from benchwire.events import cancels
 
 log = logging.getLogger(__name__)
 
@@ -93,13 +94,7 @@ class Index:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._asked, text, wanted)
 
     async def _in_writer(self, call: Callable[[], T]) -> T:
-        # Shielded: a cancel must not leave the thread in the middle of a transaction that nobody waits for.
-        work = asyncio.get_running_loop().run_in_executor(self._writer, call)
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            await asyncio.wait([work])
-            raise
+        return await cancels.in_thread(self._writer, call)
 
     def _open(self, origin: str, *, anew: bool) -> int:
         if self._conn is not None:
