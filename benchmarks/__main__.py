@@ -29,11 +29,9 @@ def main() -> None:
     asked = _asked()
     is_whole = not asked.scene and not asked.quick
     out: Path = asked.out or (report.FIGURES if is_whole else _ELSEWHERE)
-    run = asyncio.run(
-        _run(asked.scene or list(SCENES), rounds=asked.rounds or (2 if asked.quick else 5), quick=asked.quick)
-    )
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
+    rounds = asked.rounds or (2 if asked.quick else 5)
+    run = asyncio.run(_run(asked.scene or list(SCENES), out, rounds=rounds, quick=asked.quick))
     print(f"\nwritten: {out}")
     if out == report.FIGURES:
         report.write(run)
@@ -50,13 +48,16 @@ def _asked() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _run(names: list[str], *, rounds: int, quick: bool) -> measuring.Run:
-    at, machine, outcomes = measuring.now(), measuring.machine(), []
+async def _run(names: list[str], out: Path, *, rounds: int, quick: bool) -> measuring.Run:
+    """Keeps what was seen after each scene: it took minutes, and the next one may fail."""
+    outcomes: list[measuring.Outcome] = []
+    run = measuring.Run(at=measuring.now(), quick=quick, machine=measuring.machine(), outcomes=outcomes)
     for name in names:
         outcome = await measuring.played(SCENES[name], rounds=rounds, quick=quick)
         print(f"\n{report.text(outcome)}", flush=True)
         outcomes.append(outcome)
-    return measuring.Run(at=at, quick=quick, machine=machine, outcomes=outcomes)
+        out.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
+    return run
 
 
 if __name__ == "__main__":

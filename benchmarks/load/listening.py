@@ -12,6 +12,7 @@ from typing import Any, cast
 from benchmarks.apart import asked, say
 from benchmarks.load.bodies import MARK
 from benchmarks.measuring import quantile
+from benchwire.events.testing.eventually import eventually
 
 _POSTED_AT = re.compile(MARK + rb"(\d+) ")
 _LONGEST_STAMP = 40
@@ -28,6 +29,7 @@ class Reader(asyncio.Protocol):
         self.count = 0
         self.last_at = 0.0
         self.delays_ms: list[float] = []
+        self.has_begun = False  # what it is greeted with tells all before, and what follows comes as frames
         self.is_gone = False
         self._every = every
         self._left = head
@@ -40,6 +42,7 @@ class Reader(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Takes what came."""
         data = self._left + data
+        self.has_begun = self.has_begun or bool(data)
         while 0 <= (at := data.find(_PING)) <= len(data) - _PING_BYTES:
             # Text is ASCII here, so this is a ping, or the length of a frame: an answer too many is passed over (RFC 6455, 5.5.3). It is
             # taken out: what is left over of the data would be found again before the next ping, which then nobody answered.
@@ -102,6 +105,7 @@ async def listen(port: int, *, clients: int, path: str = "/ws", every: int = 0) 
             functools.partial(Reader, head, every=every), sock=plain
         )
         readers.append(reader)
+    await eventually(lambda: all(reader.has_begun for reader in readers), within_s=_DEADLINE_S, what="the first frames")
     say("connected")
     async for count in asked():
         say(await _seen(readers, count))
