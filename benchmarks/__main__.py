@@ -56,8 +56,12 @@ async def _run(names: list[str], out: Path, *, rounds: int, quick: bool) -> meas
         outcome = await measuring.played(SCENES[name], rounds=rounds, quick=quick)
         print(f"\n{report.text(outcome)}", flush=True)
         outcomes.append(outcome)
-        out.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
+        _keep(run, out)
     return run
+
+
+def _keep(run: measuring.Run, out: Path) -> None:
+    out.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
 
 
 if __name__ == "__main__":
