@@ -93,7 +93,8 @@ async def test_an_agent_has_firmware_built_and_puts_it_on_a_board_of_its_own(
         waited = await agent.client.call_tool("wait_for_task", {"task_id": task_id}, progress_callback=on_progress)
         assert isinstance(waited, CallToolResult)
         assert (waited.structured_content or {})["status"] == "completed", waited.structured_content
-        assert steps
+        assert steps[-1] is not None
+        assert "completed" in steps[-1]
         [module] = (await agent.asks("get_task_results", task_id=task_id))["modules"]
         assert module["assertions"][0]["passed"]
         assert "READY" in module["output"]

@@ -20,7 +20,7 @@ T = TypeVar("T")
 async def waited(
     ctx: Ctx, look: Callable[[], Awaitable[T]], *, is_over: Callable[[T], bool], told: Callable[[T], str], wait_s: float
 ) -> T:
-    """What ``look`` gives once that ``is_over``, or when the time is up; ``told`` says how it stands meanwhile.
+    """What ``look`` gives once that ``is_over``, or when the time is up; ``told`` says how it stands, at the end too.
 
     Once it has answered, a lab may be away for as long as a restart takes. Raises as ``look`` does.
     """
@@ -28,9 +28,9 @@ async def waited(
     found = await look()
     while True:
         passed = anyio.current_time() - begun
+        await ctx.report_progress(passed, wait_s, told(found))
         if is_over(found) or passed >= wait_s:
             return found
-        await ctx.report_progress(passed, wait_s, told(found))
         await anyio.sleep(min(_LOOK_EVERY_S, wait_s - passed))
         try:
             found = await look()
