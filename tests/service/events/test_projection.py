@@ -3,6 +3,8 @@ import contextlib
 import signal
 import sqlite3
 import sys
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from sqlite_utils import Database
 from benchwire.events import catalog, child, codec, nats_server, rows
 from benchwire.events.bus import Bus, connected
 from benchwire.events.log import Log, Recorded
-from benchwire.events.projection import Projection, ProjectionBehind, ProjectionDamaged, Schema, rows_of
+from benchwire.events.projection import Projection, ProjectionBehind, ProjectionDamaged, Schema, pace, rows_of
+from benchwire.events.projection.pace import FEW
 from benchwire.events.session import SessionStarted
 from benchwire.events.settings import NatsSettings
 from benchwire.events.testing.eventually import eventually
@@ -74,6 +77,73 @@ async def test_a_reader_sees_what_it_waited_for_and_listeners_hear_it_after_the_
         await projection.wait_for(sequence)
         assert await projection.read(ids) == ["a"]
         assert len(heard) == 1
+
+
+def writing_in(threads: list[str], slow: float = 0.0) -> Schema:
+    """Notes the thread in which each event became rows; one of a session named "slow" takes ``slow`` seconds."""
+
+    def applied(db: Database, one: Recorded) -> None:
+        assert isinstance(one.event, SessionStarted)
+        if one.event.session_name == "slow":
+            time.sleep(slow)
+        apply(db, one)
+        threads.append(threading.current_thread().name)
+
+    return Schema(filters=SCHEMA.filters, tables=SCHEMA.tables, apply=applied)
+
+
+@pytest.mark.parametrize("again_s", [3600.0, 0.0])
+async def test_a_few_rows_need_no_thread_until_the_disk_is_slow(
+    log: Log, bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again_s: float
+) -> None:
+    monkeypatch.setattr(pace, "_AGAIN_S", again_s)
+    threads: list[str] = []
+    here = threading.current_thread().name
+    projection = Projection(bus, tmp_path / "p.sqlite", writing_in(threads, slow=0.1))
+    async with projection.running():
+        for number, name in enumerate(["slow", None, None]):
+            await projection.wait_for(await log.append(started(f"s-{number}", name)))
+        assert threads[0] == here
+        assert [one == here for one in threads[1:]] == [not again_s] * 2
+        assert await projection.read(ids) == ["s-0", "s-1", "s-2"]
+
+
+async def test_what_comes_in_bulk_does_not_hold_up_the_loop(log: Log, bus: Bus, tmp_path: Path) -> None:
+    threads: list[str] = []
+    for number in range(3 * FEW):
+        await log.append(started(f"s-{number}"))
+    projection = Projection(bus, tmp_path / "p.sqlite", writing_in(threads))
+    async with projection.running():
+        assert len(threads) == 3 * FEW
+        assert threading.current_thread().name not in threads[:FEW]
+
+
+async def test_a_listener_reads_what_he_was_told_of(log: Log, bus: Bus, tmp_path: Path) -> None:
+    projection = Projection(bus, tmp_path / "p.sqlite", SCHEMA)
+    told: list[Recorded] = []
+    projection.on_commit(told.extend)
+    async with projection.running():
+        await projection.wait_for(await log.append(started("a")))
+        assert await projection.read_again(ids, told) == ["a"]
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            await projection.read_again(lambda db: db.conn.execute("SELECT * FROM nowhere"), told)
+        await projection.wait_for(await log.append(started("b")))
+        assert await projection.read_again(ids, told * FEW) == ["a", "b"]
+
+
+async def test_rows_that_somebody_has_locked_are_written_once_they_are_free(log: Log, bus: Bus, tmp_path: Path) -> None:
+    projection = Projection(bus, tmp_path / "p.sqlite", SCHEMA)
+    async with projection.running():
+        await projection.wait_for(await log.append(started("a")))
+        with contextlib.closing(sqlite3.connect(tmp_path / "p.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            sequence = await log.append(started("b"))
+            await eventually(lambda: "locked" in (projection.state.trouble or ""), within_s=20)
+            assert await projection.read(ids) == ["a"]
+            other.execute("ROLLBACK")
+        await projection.wait_for(sequence, timeout_s=20)
+        await eventually(lambda: projection.state.trouble is None, within_s=5)
+        assert await projection.read(ids) == ["a", "b"]
 
 
 async def test_what_is_committed_gets_into_the_file_beside_the_writer_long_before_he_has_to_move_it(

@@ -97,7 +97,9 @@ def opened(path: Path, *, read_only: bool = False) -> Database:
     path.parent.mkdir(parents=True, exist_ok=True)
     # autocommit; transactions are opened by atomic()
     place = uri(path, f"mode={'ro' if read_only else 'rwc'}")
-    conn = sqlite3.connect(place, uri=True, check_same_thread=False, isolation_level=None, timeout=10.0)
+    # Whoever writes may do so on an event loop; somebody else's lock is waited for by trying again.
+    waits_s = 10.0 if read_only else 1.0
+    conn = sqlite3.connect(place, uri=True, check_same_thread=False, isolation_level=None, timeout=waits_s)
     conn.execute("PRAGMA trusted_schema = OFF")  # the file may have been a snapshot, which somebody else made
     if not read_only:
         conn.execute("PRAGMA journal_mode = WAL")

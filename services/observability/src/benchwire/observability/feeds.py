@@ -165,7 +165,9 @@ class Feeds:
                 log.exception("no frames for %d to %d", batch[0].sequence, batch[-1].sequence)
 
     async def _tell(self, batch: Sequence[Recorded]) -> None:
-        said = await self._lab.read(lambda db: self._rows(db, batch)) if self._lab.feed.clients else None
+        said = None
+        if self._lab.feed.clients:
+            said = await self._lab.projection.read_again(lambda db: self._rows(db, batch), batch)
         for one in batch:
             if said is not None and not isinstance(one.event, session_rows.EVENTS):
                 self._lab.feed.publish(SESSIONS, session_wire.fact_frame(one).text, one.sequence)

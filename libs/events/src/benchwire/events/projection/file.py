@@ -1,6 +1,10 @@
-"""The file of a projection while it is in use: written in one thread, read in others, and its write-ahead log moved into it in one more."""
+"""The file of a projection while it is in use: written in one thread, read in others, and its write-ahead log moved into it in one more.
+
+What is small is written, and read again, on the event loop.
+"""
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -13,6 +17,7 @@ from sqlite_utils import Database
 
 from benchwire.events import cancels, intact, rows
 from benchwire.events.applying import Applying, Schema
+from benchwire.events.projection.pace import Pace
 from benchwire.events.projection.state import ProjectionDamaged
 from benchwire.events.rows import Stood
 from benchwire.events.streams import STREAM, Beginning, Origin
@@ -41,12 +46,20 @@ class File:
         self._local = threading.local()
         self._open_readers: list[Database] = []
         self._db: Database | None = None
+        self._in_use = 0  # calls in the writing thread, or on their way there
+        self._pace = Pace()
         self._damage: str | None = None
         self._damage_seen = asyncio.Event()
 
-    async def read(self, query: Callable[[Database], T]) -> T:
-        """What ``query`` reads, in a reading thread and one consistent snapshot. Raises ``ProjectionDamaged``, and what ``query`` does."""
+    async def read(self, query: Callable[[Database], T], *, is_small: bool = False) -> T:
+        """What ``query`` reads, in a reading thread and one consistent snapshot. Raises ``ProjectionDamaged``, and what ``query`` does.
+
+        One that ``is_small`` and reads what was just written is made on the event loop, if that need not wait for the writing thread.
+        """
         try:
+            if is_small and self._db is not None and self._may_be_here:
+                with self._db.atomic():
+                    return query(self._db)
             return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query)
         except sqlite3.DatabaseError as error:
             self._look_at(error)
@@ -60,13 +73,32 @@ class File:
         with db.atomic():
             return query(db)
 
-    async def in_writer(self, call: Callable[[], T]) -> T:
-        """What comes of ``call`` in the writing thread. Raises ``ProjectionDamaged``, and what ``call`` does."""
+    async def in_writer(self, call: Callable[[], T], *, is_small: bool = False) -> T:
+        """What comes of ``call`` in the writing thread; of one that ``is_small`` on the event loop, while that is sooner (see ``Pace``).
+
+        Raises ``ProjectionDamaged``, and what ``call`` does.
+        """
+        measured = self._pace.measured() if is_small else contextlib.nullcontext()
         try:
-            return await cancels.in_thread(self._writer, call)
+            with measured:
+                if is_small and self._may_be_here:
+                    return call()
+                return await self._in_thread(call)
         except sqlite3.DatabaseError as error:
             self._look_at(error)
             raise
+
+    @property
+    def _may_be_here(self) -> bool:
+        """Whether the writer's connection may be used on the event loop: its thread does not, and the disk is quick."""
+        return not self._in_use and self._pace.is_quick
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        self._in_use += 1
+        try:
+            return await cancels.in_thread(self._writer, call)
+        finally:
+            self._in_use -= 1
 
     def move(self, events: int) -> None:
         """Told of each commit, with as many ``events``: keeps the write-ahead log short."""

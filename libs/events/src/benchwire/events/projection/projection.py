@@ -24,6 +24,7 @@ from benchwire.events.bus import Bus
 from benchwire.events.follow import Batch, Message, follow
 from benchwire.events.log import Log, Recorded
 from benchwire.events.projection.file import File
+from benchwire.events.projection.pace import FEW
 from benchwire.events.projection.state import ProjectionBehind, ProjectionInUse, ProjectionState
 from benchwire.events.projection.waiting import Waiting
 from benchwire.events.relay import Relay
@@ -42,7 +43,7 @@ _MOST_TOGETHER = 2000  # events in one transaction; each is dearer in a smaller 
 
 
 class Projection:
-    """One SQLite file: written in one thread while it is ``running``, read in others by ``read``."""
+    """One SQLite file: written by one while it is ``running``, read in threads by ``read``."""
 
     def __init__(
         self, bus: Bus, path: Path, schema: Schema, *, linger_s: float = 0.0, with_snapshots: bool = True,
@@ -125,6 +126,10 @@ class Projection:
     async def read(self, query: Callable[[Database], T]) -> T:
         """What ``query`` reads, in a reading thread and one consistent snapshot. Raises ``ProjectionDamaged``, and what ``query`` does."""
         return await self._file.read(query)
+
+    async def read_again(self, query: Callable[[Database], T], events: Sequence[Recorded]) -> T:
+        """The same, of what a listener was told of: when these are few, sooner."""
+        return await self._file.read(query, is_small=len(events) <= FEW)
 
     async def _follow(self) -> None:
         info = await self._bus.js.stream_info(STREAM)
@@ -237,7 +242,8 @@ class Projection:
         pause_s = 0.1
         while True:
             try:
-                took = await self._file.in_writer(partial(self._applying.take, messages))
+                is_small = len(messages) <= FEW and not self._linger_s
+                took = await self._file.in_writer(partial(self._applying.take, messages), is_small=is_small)
                 if self._state.caught_up:  # while rows are built anew, nobody waits for them
                     self._file.move(len(messages))
             except sqlite3.OperationalError as error:
