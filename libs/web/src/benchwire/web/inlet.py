@@ -5,13 +5,15 @@ answers. What could be read in two ways, so that a proxy before us might see ano
 allows is an answer of the shape that all others have.
 """
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from benchwire.web.gate import Gate
 from benchwire.web.heads import CLOSER_LOOK, check_header, check_target, check_version, without_offer
+from benchwire.web.onepiece import OnePiece
 from benchwire.web.refusal import Refused
 
 _MOST_WAITING = 32  # calls on one connection that came before their turn
@@ -30,6 +32,7 @@ class Inlet(HttpToolsProtocol):
         self._limits = gate.settings
         self._refused: Refused | None = None  # from the beginning, and to be told when the client speaks
         self._answering: RequestResponseCycle | None = None
+        self._writing: OnePiece | None = None
         self._is_over = False  # nothing is read any more
         self._is_in_head = True
         self._has_begun = False
@@ -72,6 +75,8 @@ class Inlet(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
+        self._writing = OnePiece(self.transport, self.loop)
+        cycle.transport = cast("asyncio.Transport", self._writing)
         super()._start_asgi_task(cycle, app)
 
     def look(self, passed_s: float) -> None:
@@ -195,6 +200,8 @@ class Inlet(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The end of the answer; the time for the next call begins."""
         self._passed_s = 0.0
+        if self._writing is not None:  # what comes next is written by another
+            self._writing.flush()
         super().on_response_complete()
 
     def _check_head(self) -> None:
