@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -116,7 +117,9 @@ class Scene:
     async def start(self, name: str) -> None:
         """Starts a runner, or starts it again."""
         own = {"BENCHWIRE_RUNNER": name, "BENCHWIRE_DATA": str(self._directory / name)}
-        spawned = child.spawn([sys.executable, "-m", "benchwire.agent"], env=self._environment | own)
+        journal = self._stack.enter_context(self.journal(name).open("ab"))
+        argv = [sys.executable, "-m", "benchwire.agent"]
+        spawned = child.spawn(argv, env=self._environment | own, stderr=journal)
         process = self._processes[name] = await self._stack.enter_async_context(spawned)
 
         async def there() -> bool:
@@ -124,6 +127,14 @@ class Scene:
             return any(one.pid == process.pid for one in await Presence(self._bus).everyone())
 
         await eventually(there, within_s=PATIENCE_S, what=f"{name} to be there")
+
+    def journal(self, name: str) -> Path:
+        """What a runner says of itself."""
+        return self._directory / f"{name}.log"
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """SIGSTOP, or SIGCONT."""
+        self._processes[name].send_signal(number)
 
     async def kill(self, name: str) -> None:
         """SIGKILL."""
@@ -277,6 +288,46 @@ async def test_what_a_killed_runner_had_ends_once_at_the_other_and_a_session_tha
     story = await scene.until_over()
     assert [one.runner for one in story.of(SessionClaimed, name="early")] == [victim, other]
     assert last_words(story, "early") == "Done again, early."
+    check(story, witness)
+
+
+FROZEN = {f"s-{number}": 8 for number in range(4)}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("scene", [FROZEN], indirect=True, ids=["frozen"])
+async def test_what_a_frozen_runner_has_lost_is_not_taken_off_the_queue_by_it(scene: Scene, witness: Path) -> None:
+    frozen, other = RUNNERS
+    await scene.ask(code=1, firmware=1, sessions=list(FROZEN))
+
+    async def held() -> set[str] | None:
+        story = await scene.story()
+        held = story.held_by(frozen)
+        return held if all(began(story, name) for name in held if name in FROZEN) else None
+
+    await eventually(held, within_s=PATIENCE_S, what=f"{frozen} to be at work")
+    scene.send(frozen, signal.SIGSTOP)
+    lost = (await scene.story()).held_by(frozen)
+
+    async def taken_over() -> set[str]:
+        return lost & (await scene.story()).held_by(other)
+
+    await eventually(taken_over, within_s=PATIENCE_S, what=f"{other} to take something over")
+    scene.send(other, signal.SIGSTOP)
+    at_other = await taken_over()
+    assert at_other
+    scene.send(frozen, signal.SIGCONT)
+    journal = scene.journal(frozen)
+    for name in at_other:
+        await eventually(
+            lambda name=name: f"{name}: somebody else has it now" in journal.read_text(),  # type: ignore[misc]
+            within_s=PATIENCE_S,
+            what=f"{frozen} to hear that {name} is no longer its own",
+        )
+    await scene.kill(other)
+    story = await scene.until_over()
+    for name in at_other:
+        assert [one.runner for one in story.of(SessionClaimed, TaskClaimed, name=name)] == [frozen, other, frozen]
     check(story, witness)
 
 

@@ -14,7 +14,7 @@ from benchwire.agent.lab import Lab
 from benchwire.agent.sessions.runner import Runner
 from benchwire.agent.task import Task
 from benchwire.agent.work import Verdict, Work, Workbench
-from benchwire.agent.worker import Delivery, Later
+from benchwire.agent.worker import Answer, Delivery, Elsewhere, Later
 from benchwire.events import tracing
 from benchwire.events.event import Event
 from benchwire.events.flash import FlashCancelRequested
@@ -34,7 +34,7 @@ class Jobs:
         self._runner = runner
         self._lab = lab
 
-    async def session(self, delivery: Delivery) -> Later | None:
+    async def session(self, delivery: Delivery) -> Answer:
         """Runs a requested session to its end. Raises ``LogUnavailable``."""
         request = delivery.event
         assert isinstance(request, SessionRequested)
@@ -55,10 +55,9 @@ class Jobs:
                 end = SessionFailed(timestamp=_now(), session_id=name, reason=end, code="agent")
             if end is None and work.verdict is Verdict.STOPPED:
                 end = SessionStopped(timestamp=_now(), session_id=name, reason=work.reason)
-            await self._finish(work, claim, end)  # None: it has ended, and written that
-            return None
+            return await self._finish(work, claim, end)  # None: it has ended, and written that
 
-    async def task(self, delivery: Delivery) -> Later | None:
+    async def task(self, delivery: Delivery) -> Answer:
         """Makes a requested task to its end. Raises ``LogUnavailable``."""
         request = delivery.event
         assert isinstance(request, TaskRequested)
@@ -81,8 +80,7 @@ class Jobs:
                 end = TaskFailed(timestamp=_now(), task_id=name, reason=end)
             await self._cancel_flashing(work, claim)
             cancelled = TaskCancelled(timestamp=_now(), task_id=name, reason=work.reason)
-            await self._finish(work, claim, end or cancelled)
-            return None
+            return await self._finish(work, claim, end or cancelled)
 
     def _made(self, kind: str, task: Task, claim: Claim, work: Work) -> Coroutine[Any, Any, Event]:
         if kind == code.CODE:
@@ -105,18 +103,20 @@ class Jobs:
             log.exception("%s: ended by an error of the runner itself", work.name)
             return f"the agent runner failed on it ({type(error).__name__}); its log has the details"
 
-    async def _finish(self, work: Work, claim: Claim, end: Event | None) -> None:
+    async def _finish(self, work: Work, claim: Claim, end: Event | None) -> Answer:
         if work.verdict is Verdict.LOST:
             log.warning("%s: somebody else has it now; letting go", work.name)
-            return
+            return Elsewhere()
         if end is None:
-            return
+            return None
         if isinstance(end, SessionFailed | TaskFailed):
             tracing.failed(end.reason)
         try:
             await claim.settle(fitting.end(end))
         except ClaimLost:
             log.warning("%s: was ended or taken over by somebody else before its end could be written", work.name)
+            return Elsewhere()
+        return None
 
     async def _cancel_flashing(self, work: Work, claim: Claim) -> None:
         if work.verdict is Verdict.STOPPED:

@@ -26,9 +26,20 @@ AGAIN_S = 2.0  # until work that another runner seems to have is looked at again
 
 
 class Later(msgspec.Struct, frozen=True):
-    """A handler's answer: not now; deliver it again in ``delay_s``. The other answer is None: it is done."""
+    """A handler's answer: not now; deliver it again in ``delay_s``."""
 
     delay_s: float = AGAIN_S
+
+
+class Elsewhere(msgspec.Struct, frozen=True):
+    """A handler's answer: somebody else has it, or has ended it.
+
+    Nothing is said to the queue, which would take it for the word of who has it now: a message that is acknowledged does not come again, and
+    when that runner died, nobody would go on with its work.
+    """
+
+
+Answer = Later | Elsewhere | None  # None: it is done
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -40,7 +51,7 @@ class Delivery(msgspec.Struct, frozen=True):
     seat: Seat
 
 
-Handler = Callable[[Delivery], Awaitable[Later | None]]
+Handler = Callable[[Delivery], Awaitable[Answer]]
 
 
 class Worker:
@@ -76,9 +87,9 @@ class Worker:
         try:
             async with asyncio.TaskGroup() as tasks:
                 beating = tasks.create_task(self._beat(message))
-                later = await self._handled(message, seat)
+                answer = await self._handled(message, seat)
                 beating.cancel()
-            await self._settle(message, later)
+            await self._settle(message, answer)
         except asyncio.CancelledError:
             await self._settle(message, Later(0.0))
             raise
@@ -91,7 +102,7 @@ class Worker:
             with contextlib.suppress(NatsError, OSError):
                 await message.in_progress()
 
-    async def _handled(self, message: Msg, seat: Seat) -> Later | None:
+    async def _handled(self, message: Msg, seat: Seat) -> Answer:
         try:
             event = codec.decode(message.data, message.headers, message.subject)
         except codec.Malformed as error:
@@ -104,7 +115,7 @@ class Worker:
             sequence = int(message.metadata.sequence.stream)
             return await self._worked(Delivery(event, (message.headers or {}).get(codec.MSG_ID), sequence, seat))
 
-    async def _worked(self, delivery: Delivery) -> Later | None:
+    async def _worked(self, delivery: Delivery) -> Answer:
         try:
             return await self._handle(delivery)
         except LogUnavailable as error:
@@ -116,11 +127,11 @@ class Worker:
             tracing.failed(f"given back: {error!r}")
             return Later(5.0)
 
-    async def _settle(self, message: Msg, later: Later | None) -> None:
+    async def _settle(self, message: Msg, answer: Answer) -> None:
         try:
-            if later is None:
+            if answer is None:
                 await message.ack()
-            else:
-                await message.nak(delay=later.delay_s)
+            elif isinstance(answer, Later):
+                await message.nak(delay=answer.delay_s)
         except (NatsError, OSError) as error:
             log.debug("%s: not settled, so it comes again: %r", self._durable, error)
