@@ -80,3 +80,24 @@ async def test_who_was_away_is_told_what_he_missed(client: httpx.AsyncClient, se
     async with websockets.connect(f"{ws}?since=nonsense", proxy=None) as socket:
         await socket.send('{"type":"ping"}')
         assert json.loads(await socket.recv()) == {"type": "pong"}
+
+
+async def test_who_asks_for_batches_is_told_the_same_in_arrays(
+    client: httpx.AsyncClient, service: Service, upload: Upload
+) -> None:
+    ws = service.url.replace("http", "ws") + "/ws"
+    async with websockets.connect(ws, proxy=None) as single, websockets.connect(f"{ws}?batch=1", proxy=None) as many:
+        await many.send('{"type":"ping"}')
+        assert json.loads(await many.recv()) == [{"type": "pong"}]
+        for number in range(3):
+            await upload(client, f"{number}.txt", str(number).encode())
+        expected = [json.loads(await single.recv()) for _ in range(3)]
+        told: list[Any] = []
+        while len(told) < 3:
+            told += json.loads(await many.recv())
+        assert told == expected
+    async with websockets.connect(f"{ws}?batch=1&since={expected[0]['seq']}", proxy=None) as again:
+        missed: list[Any] = []
+        while len(missed) < 2:
+            missed += json.loads(await again.recv())
+        assert missed == expected[1:]
