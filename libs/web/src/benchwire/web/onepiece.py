@@ -27,9 +27,9 @@ class OnePiece:
             self._transport.write(data)
 
     def flush(self) -> None:
-        """Holds nothing back."""
-        if self._held:
-            held, self._held = self._held, b""
+        """Holds nothing back. Of a connection that is closed by now nobody reads it."""
+        held, self._held = self._held, b""
+        if held and not self._transport.is_closing():
             self._transport.write(held)
 
     def is_closing(self) -> bool:

@@ -4,7 +4,6 @@ What is small is written, and read again, on the event loop.
 """
 
 import asyncio
-import contextlib
 import logging
 import sqlite3
 import threading
@@ -78,12 +77,11 @@ class File:
 
         Raises ``ProjectionDamaged``, and what ``call`` does.
         """
-        measured = self._pace.measured() if is_small else contextlib.nullcontext()
         try:
-            with measured:
-                if is_small and self._may_be_here:
+            if is_small and self._may_be_here:
+                with self._pace.measured():
                     return call()
-                return await self._in_thread(call)
+            return await self._in_thread(call)
         except sqlite3.DatabaseError as error:
             self._look_at(error)
             raise

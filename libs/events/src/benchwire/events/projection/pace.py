@@ -11,13 +11,15 @@ from collections.abc import Generator
 FEW = 64  # events whose rows take the loop no longer than it may be held up
 _QUICK_S = 0.02
 _AGAIN_S = 1.0
+_MOST_S = 60.0
 
 
 class Pace:
-    """How long small commits take, wherever they are made."""
+    """How long small commits take on the event loop. After a slow one there is none for a while, and longer each time in a row."""
 
     def __init__(self) -> None:
         self._slow_until = 0.0
+        self._pause_s = _AGAIN_S
 
     @property
     def is_quick(self) -> bool:
@@ -26,11 +28,14 @@ class Pace:
 
     @contextlib.contextmanager
     def measured(self) -> Generator[None, None, None]:
-        """Around a small commit."""
+        """Around a small commit on the event loop. In a thread it would also wait for the interpreter, which says nothing of the disk."""
         began = time.monotonic()
         try:
             yield
         finally:
             now = time.monotonic()
             if now - began > _QUICK_S:
-                self._slow_until = now + _AGAIN_S
+                self._slow_until = now + self._pause_s
+                self._pause_s = min(2 * self._pause_s, _MOST_S)
+            else:
+                self._pause_s = _AGAIN_S
