@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from benchwire.agent import cores
+from benchwire.agent.takeovers import MOST, TOO_MANY
 from benchwire.events.blobs import Blobs
 from benchwire.events.bus import LIVE, Bus
 from benchwire.events.catalog import filter_of
@@ -295,6 +296,19 @@ async def test_a_runner_that_is_killed_in_the_middle_leaves_nothing_undone(
         ("second", 2),
     ]
     assert sorted(one.node_id for one in events if isinstance(one, NodeSucceeded)) == ["first", "second"]
+
+
+async def test_a_task_that_took_one_runner_after_the_other_along_ends_with_that_reason(
+    log: Log, agent: StartAgent, happened: Happened
+) -> None:
+    await log.append(requested(node(sources={"main.c": GOOD})))
+    for attempt in range(1, MOST + 1):
+        await log.append(TaskClaimed(timestamp=datetime.now(UTC), task_id="t-1", runner="lost", attempt=attempt))
+    async with agent():
+        end = await end_of(happened)
+    assert isinstance(end, TaskFailed)
+    assert end.reason == TOO_MANY
+    assert len([one for one in await happened(EVENTS) if isinstance(one, TaskClaimed)]) == MOST
 
 
 class Host:

@@ -8,6 +8,7 @@ import pytest
 from benchwire.agent import commands, device, session, task
 from benchwire.agent.errors import HeldByAnother
 from benchwire.agent.session import Session
+from benchwire.agent.takeovers import MOST, TOO_MANY
 from benchwire.agent.task import Task
 from benchwire.events.device import DeviceLeased, DeviceReleased
 from benchwire.events.event import Event
@@ -57,7 +58,7 @@ def given_task(events: Sequence[Event]) -> Task:
     return state
 
 
-def take(state: Session, *gone: str) -> SessionClaimed | SessionStopped | None:
+def take(state: Session, *gone: str) -> SessionClaimed | SessionStopped | SessionFailed | None:
     return commands.claim_session(state, "s", runner="me", gone=set(gone), now=NOW)
 
 
@@ -109,6 +110,39 @@ def test_a_new_request_after_the_end_is_a_new_run() -> None:
 )  # fmt: skip
 def test_tasks_are_taken_by_the_same_rules(events: list[Event], event: Event | None) -> None:
     assert commands.claim_task(given_task(events), "t", runner="me", gone={"gone"}, now=NOW) == event
+
+
+def claims(kind: type[Event], count: int, apart_min: float, **ids: str) -> list[Event]:
+    """That many claims in a row, so many minutes apart."""
+    return [
+        sample(kind, timestamp=NOW + number * timedelta(minutes=apart_min), runner="other", attempt=number + 1, **ids)
+        for number in range(count)
+    ]
+
+
+def test_a_session_that_takes_one_runner_after_the_other_along_is_given_up() -> None:
+    one_less = claims(SessionClaimed, MOST - 1, 1, session_id="s")
+    assert isinstance(take(given(ASKED, *one_less), "other"), SessionClaimed)
+    too_many = claims(SessionClaimed, MOST, 1, session_id="s")
+    end = take(given(ASKED, *too_many), "other")
+    assert isinstance(end, SessionFailed)
+    assert (end.code, end.reason) == ("agent", TOO_MANY)
+    assert isinstance(take(given(ASKED, *too_many, end, ASKED), "other"), SessionClaimed)
+    assert isinstance(take(given(ASKED, *too_many, STOP), "other"), SessionStopped)
+    with pytest.raises(HeldByAnother):
+        take(given(ASKED, *too_many))
+
+
+def test_a_session_that_outlasts_many_restarts_goes_on() -> None:
+    assert isinstance(
+        take(given(ASKED, *claims(SessionClaimed, 3 * MOST, 20, session_id="s")), "other"), SessionClaimed
+    )
+
+
+def test_a_task_is_given_up_by_the_same_rule() -> None:
+    too_many = claims(TaskClaimed, MOST, 1, task_id="t")
+    end = commands.claim_task(given_task([TASK, *too_many]), "t", runner="me", gone={"other"}, now=NOW)
+    assert end == TaskFailed(timestamp=NOW, task_id="t", reason=TOO_MANY)
 
 
 def lived(*events: Event) -> commands.Life:

@@ -10,6 +10,7 @@ from benchwire.agent import session as sessions
 from benchwire.agent import task as tasks
 from benchwire.agent.errors import HeldByAnother
 from benchwire.agent.session import Session
+from benchwire.agent.takeovers import TOO_MANY
 from benchwire.agent.task import Task
 from benchwire.events.device import DeviceLeased
 from benchwire.events.event import Event
@@ -44,8 +45,8 @@ class Life(Struct, frozen=True, kw_only=True):
 
 def claim_session(
     session: Session, session_id: str, *, runner: str, gone: Set[str], now: datetime
-) -> SessionClaimed | SessionStopped | None:
-    """The claim of ``runner``; the end, when a stop was asked for before; None when there is nothing left to do.
+) -> SessionClaimed | SessionStopped | SessionFailed | None:
+    """The claim of ``runner``; the end, when a stop was asked for before, or too many were lost with it; None when there is nothing left to do.
 
     A claim of a runner that is ``gone``, or of ``runner`` itself before a restart, is taken over. Raises ``HeldByAnother``.
     """
@@ -55,12 +56,14 @@ def claim_session(
         _free(session.runner, runner, gone)
     if session.stop_asked:
         return SessionStopped(timestamp=now, session_id=session_id, reason=session.stop_reason)
+    if session.takeovers.are_too_many:
+        return SessionFailed(timestamp=now, session_id=session_id, reason=TOO_MANY, code="agent")
     return SessionClaimed(timestamp=now, session_id=session_id, runner=runner, attempt=session.attempt + 1)
 
 
 def claim_task(
     task: Task, task_id: str, *, runner: str, gone: Set[str], now: datetime
-) -> TaskClaimed | TaskCancelled | None:
+) -> TaskClaimed | TaskCancelled | TaskFailed | None:
     """As ``claim_session``, for a task. Raises ``HeldByAnother``."""
     if task.status in (tasks.Status.OVER, tasks.Status.UNKNOWN):
         return None
@@ -68,6 +71,8 @@ def claim_task(
         _free(task.runner, runner, gone)
     if task.cancel_asked:
         return TaskCancelled(timestamp=now, task_id=task_id, reason=task.cancel_reason)
+    if task.takeovers.are_too_many:
+        return TaskFailed(timestamp=now, task_id=task_id, reason=TOO_MANY)
     return TaskClaimed(timestamp=now, task_id=task_id, runner=runner, attempt=task.attempt + 1)
 
 

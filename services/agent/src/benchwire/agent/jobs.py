@@ -69,7 +69,7 @@ class Jobs:
                 taken = await self._desk.task(name, caused_by=delivery.id, asked_at=delivery.sequence)
             except HeldByAnother as held:
                 return _held("task", name, held)
-            if isinstance(taken.event, TaskCancelled):
+            if isinstance(taken.event, TaskCancelled | TaskFailed):
                 await self._cancel_left(taken.state, delivery.id)
             if not isinstance(taken.event, TaskClaimed):
                 return None
@@ -132,7 +132,7 @@ class Jobs:
             job = await self._lab.job(left.job_id)
             if job is not None and job.state in ("requested", "started"):
                 cancel = FlashCancelRequested(
-                    timestamp=_now(), host=left.host, job_id=left.job_id, reason="its task was cancelled"
+                    timestamp=_now(), host=left.host, job_id=left.job_id, reason="its task has ended"
                 )
                 await self._lab.log.append(cancel, caused_by=caused_by)
 

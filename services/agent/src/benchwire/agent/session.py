@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from benchwire.agent.takeovers import Takeovers
 from benchwire.events.event import Event
 from benchwire.events.session import (
     MessageRequested,
@@ -69,6 +70,7 @@ class Session(Struct, frozen=True, kw_only=True):
     prompt_sent: bool = False
     runner: str | None = None
     attempt: int = 0
+    takeovers: Takeovers = Takeovers()
     stop_reason: str | None = None
     stop_asked: bool = False
     began_at: datetime | None = None
@@ -99,13 +101,14 @@ def evolve(session: Session, event: Event) -> Session:  # noqa: PLR0911 - one li
         case SessionRequested():
             return replace(
                 session, status=Status.ASKED, request=event, prompt_sent=False, stop_asked=False, began_at=None,
-                run_at=len(session.said), used=(),
+                run_at=len(session.said), used=(), takeovers=Takeovers(),
             )  # fmt: skip
         case SessionClaimed():
             began_at = session.began_at or event.timestamp
             return replace(
-                session, status=Status.CLAIMED, runner=event.runner, attempt=event.attempt, began_at=began_at
-            )
+                session, status=Status.CLAIMED, runner=event.runner, attempt=event.attempt, began_at=began_at,
+                takeovers=session.takeovers.claimed(event.timestamp),
+            )  # fmt: skip
         case SessionStopRequested():
             return replace(session, stop_asked=True, stop_reason=event.reason)
         case SessionDeleted():

@@ -6,6 +6,7 @@ from typing import TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from benchwire.agent.takeovers import Takeovers
 from benchwire.events.event import Event
 from benchwire.events.task import (
     NodeAssigned,
@@ -56,6 +57,7 @@ class Task(Struct, frozen=True, kw_only=True):
     request: TaskRequested | None = None
     runner: str | None = None
     attempt: int = 0
+    takeovers: Takeovers = Takeovers()
     cancel_reason: str | None = None
     cancel_asked: bool = False
     plan: tuple[NodeSpec, ...] | None = None
@@ -74,7 +76,10 @@ def evolve(task: Task, event: Event) -> Task:
         case TaskRequested() if task.request is None:
             return replace(task, status=Status.ASKED, request=event)
         case TaskClaimed():
-            return replace(task, status=Status.CLAIMED, runner=event.runner, attempt=event.attempt)
+            return replace(
+                task, status=Status.CLAIMED, runner=event.runner, attempt=event.attempt,
+                takeovers=task.takeovers.claimed(event.timestamp),
+            )  # fmt: skip
         case TaskPlanned():
             return replace(task, plan=tuple(event.nodes), links=tuple(event.links))
         case TaskCancelRequested():
