@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 import pytest
-from blockbuster import blockbuster_ctx
+from tests import blocking
 
 from benchwire.documents.testing import Process, Service, running, serving
 from benchwire.events import chunks, nats_server
@@ -256,7 +256,7 @@ async def test_of_many_who_delete_one_document_exactly_one_does(
 
 async def test_nothing_blocks_the_loop(nats: nats_server.Server, tmp_path: Path) -> None:
     async with serving(nats.url, tmp_path / "data") as service, client(service) as http:
-        with blockbuster_ctx("benchwire"):
+        with blocking.refused("benchwire"):
             made = (await http.post("/documents", files={"file": ("a.txt", b"x" * 3 * MIB)}, data={"tags": "a"})).json()
             for path in ("", "/metadata", "?offset=0&limit=5"):
                 assert (await http.get(f"/documents/{made['id']}{path}")).is_success

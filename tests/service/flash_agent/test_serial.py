@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from blockbuster import blockbuster_ctx
+from tests import blocking
 from websockets.asyncio.client import connect
 
 from benchwire.documents.testing import serving
@@ -101,7 +101,7 @@ async def door(nats: nats_server.Server, tmp_path: Path) -> AsyncIterator[httpx.
         running(lambda ready: observe(own, on_ready=ready)) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as client,
     ):
-        with blockbuster_ctx(["benchwire.observability", "benchwire.events.follow", "benchwire.events.log"]):
+        with blocking.refused("benchwire.observability", "benchwire.events.follow", "benchwire.events.log"):
             yield client
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from blockbuster import blockbuster_ctx
+from tests import blocking
 
 from benchwire.events import nats_server
 from benchwire.observability.main import observe
@@ -23,7 +23,7 @@ def settings(nats: nats_server.Server, tmp_path: Path) -> Settings:
 async def port(settings: Settings) -> AsyncIterator[int]:
     """The service, where it listens; whatever of it blocks the loop fails."""
     async with running(lambda ready: observe(settings, on_ready=ready)) as port:
-        with blockbuster_ctx(["benchwire.observability", "benchwire.web", "benchwire.events"]):
+        with blocking.refused("benchwire.observability", "benchwire.web", "benchwire.events"):
             yield port
 
 
