@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from benchwire.events import child, journal, tracing
+from benchwire.events import child, heap, journal, tracing
 from benchwire.events.bus import NatsUnreachable
 from benchwire.events.event import IllegalToken
 from benchwire.events.follow import StreamReplaced
@@ -46,6 +46,7 @@ def run(name: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
         child.die_with_owner()
     try:
         journal.begun(name, os.environ)
+        heap.lean()
         with tracing.exported(name, os.environ):
             asyncio.run(_until_told(serve))
     except BaseExceptionGroup as group:

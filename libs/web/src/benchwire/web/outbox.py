@@ -9,11 +9,14 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from benchwire.web.outlet import Text
 
 _WRITE_BYTES = 64 << 10
 _ARRAY_BYTES = 256 << 10  # what any client takes: usual limits of a message begin at 1 MiB
+_LONG_CHARS = 64 << 10
+_LONG: WeakValueDictionary[str, Text] = WeakValueDictionary()
 
 
 class Item(NamedTuple):
@@ -24,6 +27,16 @@ class Item(NamedTuple):
     counted_bytes: int
     is_last: bool = False
     is_array: bool = False
+
+
+def _shared(frame: str) -> Text:
+    """``frame``; one that is long is held once for all who are still to be sent it, as all are that come back together."""
+    if len(frame) < _LONG_CHARS:
+        return Text(frame)
+    text = _LONG.get(frame)
+    if text is None:
+        text = _LONG[frame] = Text(frame)
+    return text
 
 
 def item(frame: str, sequence: int | None = None, *, last: bool = False) -> Item:
@@ -117,7 +130,7 @@ class Listener:
         self._after = after
         kept = [one for one in self._outbox if one.sequence is None or one.sequence > after]
         # The first frames are what was asked for, however much that is; the limit is for what piles up behind them.
-        self._outbox = deque([*(Item(Text(frame), None, 0) for frame in first), *kept])
+        self._outbox = deque([*(Item(_shared(frame), None, 0) for frame in first), *kept])
         self._outbox_bytes = sum(one.counted_bytes for one in kept)
         self._held = False
         self._wake.set()

@@ -27,7 +27,7 @@ _BAD_OPENING = Refused(
 )
 
 
-class Text(msgspec.Struct):
+class Text(msgspec.Struct, weakref=True):
     """A text that becomes the same frame for everybody; encoded when the first one wants it."""
 
     text: str
