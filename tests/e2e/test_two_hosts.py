@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import sys
 from collections import Counter
@@ -27,7 +28,6 @@ from benchwire.events.task import NodeSucceeded, TaskClaimed, TaskFailed, TaskFi
 from benchwire.events.testing.eventually import eventually
 from benchwire.flash_agent import projection as of_flash_agent
 from benchwire.observability import projection as of_observability
-from benchwire.web.testing import free_ports
 
 TOOLS = ("arm-none-eabi-gcc", "riscv64-unknown-elf-gcc", "qemu-system-arm", "setpriv")
 MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
@@ -44,18 +44,19 @@ NODES = [
     for board, number in (("esp32c3", 1), ("esp32c3", 2), ("esp32c3", 3), ("esp32c3", 4), ("stm32f405", 1))
 ]
 
+_SERVING = re.compile(r"serving on (http://\S+)")
+
 Found = TypeVar("Found", bound=Event)
 Process = asyncio.subprocess.Process
 
 
 class Lab:
-    """What was started: the services by name, the boards by host and name, and where to reach them."""
+    """What was started: the services by name, the boards by host and name."""
 
     def __init__(self, directory: Path, nats_url: str, bus: Bus, stack: contextlib.AsyncExitStack) -> None:
         self.directory = directory
         self.nats_url = nats_url
         self.bus = bus
-        (self.port,) = free_ports(1)
         self.started: dict[str, Process] = {}
         self._stack = stack
 
@@ -103,7 +104,7 @@ async def lab(lab_dir: Path) -> AsyncIterator[Lab]:
         server = await stack.enter_async_context(nats_server.running(lab_dir / "nats"))
         bus = await stack.enter_async_context(connected(NatsSettings(nats_url=server.url), name="witness"))
         lab = Lab(lab_dir, server.url, bus, stack)
-        await lab.start("observability", "benchwire.observability", env={"BENCHWIRE_OBSERVABILITY_PORT": str(lab.port)})
+        await lab.start("observability", "benchwire.observability", env={"BENCHWIRE_OBSERVABILITY_PORT": "0"})
         for host, boards in BOARDS.items():
             await lab.host(host, boards)
         for name in RUNNERS:
@@ -113,19 +114,18 @@ async def lab(lab_dir: Path) -> AsyncIterator[Lab]:
 
 @pytest.fixture
 async def http(lab: Lab) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{lab.port}", timeout=10, trust_env=False) as http:
+    told = lab.directory / "observability.log"
+    found = await eventually(lambda: _SERVING.search(told.read_text()), within_s=60, what="observability to serve")
+    async with httpx.AsyncClient(base_url=found[1], timeout=10, trust_env=False) as http:
         yield http
 
 
 async def devices(http: httpx.AsyncClient) -> list[dict[str, Any]]:
-    with contextlib.suppress(httpx.TransportError):  # not up yet
-        answer = await http.get("/api/devices")
-        listed: list[dict[str, Any]] = answer.json()["devices"]
-        return listed
-    return []
+    listed: list[dict[str, Any]] = (await http.get("/api/devices")).json()["devices"]
+    return listed
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_a_task_over_two_hosts_whose_runner_is_killed_is_brought_to_its_end_by_the_other(
     lab: Lab, http: httpx.AsyncClient
 ) -> None:
@@ -135,7 +135,7 @@ async def test_a_task_over_two_hosts_whose_runner_is_killed_is_brought_to_its_en
         free = [one for one in await devices(http) if one["state"] == "available"]
         return wanted <= there and len(free) == sum(len(boards) for boards in BOARDS.values())
 
-    await eventually(complete, within_s=40, what="two hosts with their boards, and two runners")
+    await eventually(complete, within_s=90, what="two hosts with their boards, and two runners")
     answer = await http.post("/tasks", json={"kind": "firmware", "prompt": "", "nodes": NODES})
     assert answer.status_code == 200, answer.text
     first = await lab.first(TaskClaimed, within_s=30)
