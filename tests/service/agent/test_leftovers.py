@@ -19,7 +19,8 @@ def test_what_a_killed_runner_left_is_ended_by_the_next_one_and_nothing_of_anoth
         for place in (mine, others)
     ]
     try:
-        # A process that was just started has no environment yet, for a moment.
+        # A process that becomes another one has no environment for a moment.
+        wait_until(lambda: all(Path(f"/proc/{one.pid}/comm").read_text() == "sleep\n" for one in left))
         wait_until(lambda: all(Path(f"/proc/{one.pid}/environ").read_bytes() for one in left))
         sweep(WORKDIR, f"{tmp_path / 'mine'}/")
         assert left[0].wait(timeout=30) == -9
